@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Aio: asynchronous sources that the user brings along.
+ *
+ * A source is anything of which the kernel, or another thread, reports the
+ * completion: an aiocb or a lio_listio(2) list on FreeBSD, any opcode of
+ * io_uring on Linux, a device library elsewhere.  Registering it starts no
+ * I/O; it tells the source how its completions find back.  The user submits
+ * whenever he likes, before or after the first poll.
+ *
+ * The contract is that of tokio::io::bsd (AioSource, Aio, AioEvent).
+ */
+#ifndef FILCH_AIO_H
+#define FILCH_AIO_H
+
+#include <stdbool.h>
+
+#include "base.h"
+
+FILCH_BEGIN_DECLS
+
+struct io_uring_sqe;
+struct filch_aio;
+
+/*
+ * How a registered source reports its completions.  It is a value: copy it
+ * into the source in register.  It stays safe to use for good; once its Aio is
+ * gone, its functions do nothing and return -ESTALE.
+ */
+struct filch_registrar {
+	struct filch_executor *executor;
+	uint64_t token;
+	/* FreeBSD: for sigev_notify_kqueue; -1 where there is none. */
+	int kqueue;
+};
+
+/* Fill the index-th entry of a submission; all of it but user_data. */
+typedef void (*filch_sqe_fill_fn)(
+    struct io_uring_sqe *sqe, unsigned index, void *arg);
+
+/*
+ * Submit count io_uring operations whose completions belong to the source.
+ * They leave together, with what else this worker submits; the source is ready
+ * when all have completed, each with its result.
+ *
+ * Returns  0; -EINVAL count is 0, or more than the source was made for;
+ *          -EBUSY its earlier submission is still in flight; -EAGAIN the ring
+ *          has no room for count entries now, and then nothing was submitted;
+ *          -EOPNOTSUPP the driver is not io_uring; -EPERM not on a worker of
+ *          the executor; -ESHUTDOWN; -ESTALE.
+ * Memory   what the entries point to stays pinned until the source is ready,
+ *          also if its Aio has gone meanwhile.
+ * Threads  a worker of the registrar's executor only.
+ */
+FILCH_NODISCARD FILCH_API int filch_registrar_submit(
+    const struct filch_registrar *registrar, filch_sqe_fill_fn fill, void *arg,
+    unsigned count);
+
+/*
+ * Ask the kernel to cancel what the source submitted to io_uring.  The source
+ * still becomes ready, with -ECANCELED or a result in each entry.
+ *
+ * Returns  0; -ENOENT nothing is in flight; -EOPNOTSUPP; -ESTALE.
+ * Threads  any.
+ */
+FILCH_NODISCARD FILCH_API int filch_registrar_cancel(
+    const struct filch_registrar *registrar);
+
+/*
+ * Report that the source has completed, with result for its event: for sources
+ * that learn of it in another way than through the driver.
+ *
+ * Returns  0; -ESHUTDOWN; -ESTALE.
+ * Threads  any; not a signal handler.
+ */
+FILCH_NODISCARD FILCH_API int filch_registrar_notify(
+    const struct filch_registrar *registrar, int64_t result);
+
+/*
+ * A source's two functions.  register stores the registrar, or what of it the
+ * source needs, and does no I/O; a negative errno refuses.  deregister is
+ * called when the Aio goes, and may be NULL.
+ */
+struct filch_aio_source_vtable {
+	int (*register_source)(
+	    void *source, const struct filch_registrar *registrar);
+	void (*deregister_source)(void *source);
+};
+
+/* What a source has completed: kept for filch_aio_clear_ready(). */
+struct filch_aio_event {
+	/* FILCH_INTEREST_AIO or FILCH_INTEREST_LIO. */
+	unsigned interest;
+	/* Of the one entry of an AIO source; 0 for a LIO source. */
+	int64_t result;
+	struct {
+		uint32_t generation;
+	} priv;
+};
+
+enum {
+	FILCH_INTEREST_AIO = 1 << 0,
+	FILCH_INTEREST_LIO = 1 << 1,
+	FILCH_INTEREST_READ = 1 << 2,
+	FILCH_INTEREST_WRITE = 1 << 3
+};
+
+/*
+ * Bind a source that completes operations one by one (AIO), or lists of at
+ * most entries_max operations (LIO), to executor.
+ *
+ * Returns  0; -ENOMEM; -ESHUTDOWN; -EINVAL entries_max is 0 or more than
+ *          FILCH_AIO_ENTRIES_MAX; whatever register_source returned.
+ * Memory   source stays the caller's and is pinned until filch_aio_into_inner()
+ *          or filch_aio_destroy().
+ * Threads  any.
+ */
+FILCH_NODISCARD FILCH_API int filch_aio_new_for_aio(
+    struct filch_executor *executor,
+    const struct filch_aio_source_vtable *vtable, void *source,
+    struct filch_aio **ret_aio);
+FILCH_NODISCARD FILCH_API int filch_aio_new_for_lio(
+    struct filch_executor *executor,
+    const struct filch_aio_source_vtable *vtable, void *source,
+    unsigned entries_max, struct filch_aio **ret_aio);
+
+/*
+ * The general form of the two: interest is exactly one of FILCH_INTEREST_AIO
+ * and FILCH_INTEREST_LIO, anything else is refused with -EINVAL.
+ */
+FILCH_NODISCARD FILCH_API int filch_aio_new(struct filch_executor *executor,
+    const struct filch_aio_source_vtable *vtable, void *source,
+    unsigned interest, unsigned entries_max, struct filch_aio **ret_aio);
+
+/*
+ * See whether the source has completed; if not, task is woken when it has.
+ * Only the task of the latest poll is woken.  Ready says that the operation
+ * has ended, not that it went well; it stays ready until cleared.
+ *
+ * Result   *ret_status is 0 and *ret_event tells what completed; or it is
+ *          -ESHUTDOWN: the executor is gone, and nothing will complete; or
+ *          -ECANCELED: the task was cancelled.
+ * Threads  task's own poll function only.
+ */
+FILCH_API enum filch_poll filch_aio_poll_ready(struct filch_aio *aio,
+    struct filch_task *task, struct filch_aio_event *ret_event,
+    int *ret_status);
+
+/*
+ * Forget the completion that event reported; one that came after it is kept.
+ * Call it before the same operation is submitted again.
+ *
+ * Threads  any.
+ */
+FILCH_API void filch_aio_clear_ready(
+    struct filch_aio *aio, struct filch_aio_event event);
+
+/*
+ * The result of entry index of the latest io_uring submission that completed.
+ * Threads: any, after filch_aio_poll_ready() said ready.
+ */
+FILCH_API int64_t filch_aio_result(const struct filch_aio *aio, unsigned index);
+
+/* The source.  Threads: any. */
+FILCH_API void *filch_aio_source(const struct filch_aio *aio);
+
+/*
+ * Deregister the source, free the Aio and return the source.  I/O may still be
+ * in flight: its completion is then dropped, but what it points to stays
+ * pinned until then.
+ *
+ * Threads  any; nobody else may be using aio.
+ */
+FILCH_API void *filch_aio_into_inner(struct filch_aio *aio);
+
+/* The same for a source that nobody wants back.  NULL is fine. */
+FILCH_API void filch_aio_destroy(struct filch_aio *aio);
+
+FILCH_END_DECLS
+
+#endif /* FILCH_AIO_H */

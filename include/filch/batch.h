@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Batches: many operations, one submission, one wake.  Commits: a batch of
+ * writes that is durable when it ends.
+ */
+#ifndef FILCH_BATCH_H
+#define FILCH_BATCH_H
+
+#include "base.h"
+#include "op.h"
+
+FILCH_BEGIN_DECLS
+
+struct filch_batch {
+	struct {
+		struct filch_op *const *ops;
+		size_t count;
+		struct filch_task *task;
+		uint32_t state;
+		uint32_t remaining;
+	} priv;
+};
+
+/*
+ * Make a batch of count prepared operations, of any kinds, in no order.
+ * count may be 0; an element may be NULL and is passed over.
+ *
+ * Memory   the array and the operations are pinned from the first poll until
+ *          FILCH_READY.  More than FILCH_BATCH_MAX elements are a misuse.
+ */
+FILCH_API void filch_batch_init(
+    struct filch_batch *batch, struct filch_op *const *ops, size_t count);
+
+/*
+ * Start the operations if need be, and see whether all are done.  Elements
+ * that could not be started are done, with their error.
+ *
+ * Result   *ret_failed is the number of elements with a negative result; take
+ *          each with filch_op_result().
+ * Threads  task's own poll function only; task is the same in all polls.
+ */
+FILCH_API enum filch_poll filch_batch_poll(
+    struct filch_batch *batch, struct filch_task *task, size_t *ret_failed);
+
+/* Ask every element to end early.  Threads: as filch_op_cancel(). */
+FILCH_API void filch_batch_cancel(struct filch_batch *batch);
+
+/* How a commit becomes durable. */
+enum filch_commit_mode {
+	/*
+	 * FILCH_COMMIT_DSYNC for a single write or a file open for O_DIRECT,
+	 * else FILCH_COMMIT_FDATASYNC.
+	 */
+	FILCH_COMMIT_AUTO = 0,
+	/* All writes, then one fdatasync that covers them. */
+	FILCH_COMMIT_FDATASYNC,
+	/* All writes, then one fsync: also metadata nobody needs to read. */
+	FILCH_COMMIT_FSYNC,
+	/* Each write by itself durable (RWF_DSYNC), all overlapped. */
+	FILCH_COMMIT_DSYNC
+};
+
+/* One write of a commit. */
+struct filch_commit_write {
+	const void *data;
+	size_t size;
+	uint64_t offset;
+	struct {
+		struct filch_op op;
+		struct filch_op *pointer;
+		size_t done;
+	} priv;
+};
+
+struct filch_commit {
+	struct {
+		struct filch_file *file;
+		struct filch_commit_write *writes;
+		size_t count;
+		enum filch_commit_mode mode;
+		int phase;
+		int verdict;
+		struct filch_batch batch;
+		struct filch_op sync;
+		struct filch_op **pointers;
+		size_t pointer_count;
+	} priv;
+};
+
+/*
+ * Make a commit of count writes to file.  Several commits of one file may be
+ * in flight at once.
+ *
+ * Memory   file, writes, pointers and the data are pinned from the first poll
+ *          until FILCH_READY; pointers is scratch room for count pointers.
+ */
+FILCH_API void filch_commit_init(struct filch_commit *commit,
+    struct filch_file *file, struct filch_commit_write *writes, size_t count,
+    struct filch_op **pointers, enum filch_commit_mode mode);
+
+/*
+ * Carry the commit out.  Short writes are finished before the sync; if a write
+ * failed, no sync is issued; if the sync failed, file is poisoned for good, as
+ * the kernel may have dropped what it could not write.
+ *
+ * Result   *ret_verdict is 0: all of it is durable; or -errno of the first
+ *          write in order that failed, or of the sync; or the poison of file,
+ *          and then nothing was written; or -ECANCELED as for operations.
+ * Threads  task's own poll function only; task is the same in all polls.
+ */
+FILCH_API enum filch_poll filch_commit_poll(
+    struct filch_commit *commit, struct filch_task *task, int *ret_verdict);
+
+FILCH_END_DECLS
+
+#endif /* FILCH_BATCH_H */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Files: a descriptor and what filch has learnt about it.
+ */
+#ifndef FILCH_FILE_H
+#define FILCH_FILE_H
+
+#include <stdbool.h>
+
+#include "base.h"
+
+FILCH_BEGIN_DECLS
+
+/*
+ * An open file.  fd is readable by the user; -1 when closed.  May be shared
+ * by any number of operations at once; it is pinned while one is in flight.
+ */
+struct filch_file {
+	int fd;
+	struct {
+		uint32_t flags;
+		int32_t fixed_index;
+		int32_t poison;
+		uint32_t inline_misses;
+	} priv;
+};
+
+/* What O_DIRECT asks of a file. */
+struct filch_alignment {
+	size_t memory; /* bytes; of the address of a buffer */
+	size_t offset; /* bytes; of the offset and the length */
+};
+
+/* A closed file, for an open operation to fill. */
+#define FILCH_FILE_INIT                                                        \
+	{                                                                      \
+		.fd = -1, .priv = { .fixed_index = -1 }                        \
+	}
+
+/*
+ * Wrap a descriptor that the caller opened, and look at its kind and flags.
+ * The caller still owns fd: closing it remains his, or a close operation's.
+ *
+ * Returns  0; -EBADF fd is not open.
+ * Threads  any.
+ */
+FILCH_NODISCARD FILCH_API int filch_file_init(struct filch_file *file, int fd);
+
+/*
+ * The alignment that O_DIRECT transfers on file need: what the system tells
+ * (Linux statx STATX_DIOALIGN, 6.1), else the file system's block size, which
+ * is always enough.
+ *
+ * Returns  0; -EBADF; -EOPNOTSUPP the file does not take O_DIRECT.
+ * Threads  any; may take a system call.
+ */
+FILCH_NODISCARD FILCH_API int filch_file_alignment(
+    const struct filch_file *file, struct filch_alignment *ret_alignment);
+
+/*
+ * Register file with the driver so that operations on it skip the lookup of
+ * its descriptor (io_uring fixed files).
+ *
+ * Returns  0; -EOPNOTSUPP the driver has no such thing (operations work all
+ *          the same); -ENFILE FILCH_FIXED_FILES_MAX are registered; -EBADF;
+ *          -EALREADY.
+ * Threads  any; no operation on file may be in flight.
+ */
+FILCH_NODISCARD FILCH_API int filch_file_register(
+    struct filch_executor *executor, struct filch_file *file);
+
+/* Undo it, before the descriptor is closed.  Harmless where not registered. */
+FILCH_API void filch_file_unregister(
+    struct filch_executor *executor, struct filch_file *file);
+
+/*
+ * 0, or the error of the first sync of file that failed (filch_commit): the
+ * kernel may have dropped the pages it could not write, so a later sync that
+ * succeeds would prove nothing.  Open the file anew and replay.
+ */
+FILCH_API int filch_file_poison(const struct filch_file *file);
+
+FILCH_END_DECLS
+
+#endif /* FILCH_FILE_H */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Operations on files.
+ *
+ * An operation is prepared by one of the filch_op_init functions and then
+ * polled by a task until it is ready; the first poll starts it.
+ *
+ *     filch_op_init_read(&r->op, &r->file, r->buffer, sizeof(r->buffer), 0);
+ *     ...
+ *     if (filch_op_poll(&r->op, task, &n) == FILCH_PENDING)
+ *             return (FILCH_PENDING);
+ *
+ * Memory, for all of them.  The operation, its file, buffers, vectors and
+ * paths are pinned from the first poll until a poll returns FILCH_READY; an
+ * accepted operation completes exactly once, and nothing of it is touched
+ * after that.  Cancelling asks; the completion answers.  The operation may
+ * then be prepared again.
+ *
+ * Results, for all of them: a count or 0, or -errno as the system gives it;
+ * -ECANCELED after a cancel or in a cancelled task; -ETIMEDOUT after its
+ * deadline; -EAGAIN only with FILCH_OP_NOWAIT; -ESHUTDOWN when the executor
+ * shuts down at once.  -EINTR never: the call is made again.  -EAGAIN of a
+ * non-blocking descriptor never: the operation waits until it can go on.
+ * A closed file gives -EBADF.
+ */
+#ifndef FILCH_OP_H
+#define FILCH_OP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base.h"
+#include "file.h"
+#include "time.h"
+
+FILCH_BEGIN_DECLS
+
+/* The descriptor's own position, for pipes and other streams. */
+#define FILCH_OFFSET_CURRENT UINT64_MAX
+
+/* The working directory, for operations on paths (AT_FDCWD). */
+#define FILCH_DIRECTORY_CURRENT (-100)
+
+/* What an operation does; also the index into filch_stats. */
+enum filch_opcode {
+	FILCH_OP_READ,
+	FILCH_OP_WRITE,
+	FILCH_OP_READV,
+	FILCH_OP_WRITEV,
+	FILCH_OP_FSYNC,
+	FILCH_OP_FDATASYNC,
+	FILCH_OP_OPEN,
+	FILCH_OP_CLOSE,
+	FILCH_OP_STAT,
+	FILCH_OP_FALLOCATE,
+	FILCH_OP_TRUNCATE,
+	FILCH_OP_UNLINK,
+	FILCH_OP_RENAME,
+	FILCH_OP_CALL,
+	FILCH_OP_COUNT
+};
+
+/* filch_op_set_flags(), in any combination. */
+enum {
+	/* End with -EAGAIN instead of waiting for room in the driver. */
+	FILCH_OP_NOWAIT = 1 << 0,
+	/* Do not try it on the worker itself first; known cold. */
+	FILCH_OP_NO_INLINE = 1 << 1,
+	/* Writes: durable at completion, as after fdatasync (RWF_DSYNC). */
+	FILCH_OP_DSYNC = 1 << 2
+};
+
+/* Run on a thread of the blocking pool; may block.  The result: as above. */
+typedef int64_t (*filch_call_fn)(void *arg);
+
+/* What a file is. */
+struct filch_stat {
+	uint64_t size;         /* bytes */
+	uint64_t allocated;    /* bytes of disk space */
+	uint64_t device;       /* identity: device and inode */
+	uint64_t inode;
+	int64_t modified_ns;   /* since 1970 */
+	int64_t changed_ns;
+	int64_t accessed_ns;
+	uint32_t mode;         /* type and permissions, as st_mode */
+	uint32_t links;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t block_size;   /* bytes; for efficient I/O */
+	struct {
+		uint64_t raw[40];
+	} priv;
+};
+
+struct filch_op {
+	struct {
+		uint8_t opcode;
+		uint8_t flags;
+		uint16_t buffer_index;
+		uint32_t state;
+		struct filch_file *file;
+		union {
+			void *buffer;
+			const struct iovec *iov;
+			const char *path;
+			filch_call_fn call;
+		} a;
+		union {
+			size_t size;
+			int iov_count;
+			const char *path;
+			struct filch_stat *stat;
+			void *arg;
+		} b;
+		uint64_t offset; /* or length, flags and mode */
+		int64_t result;
+		int directory;
+		int directory_to;
+		struct filch_task *task;
+		struct filch_batch *batch;
+		struct filch_op *next;
+		struct filch_op *previous;
+		void *shard;
+		struct filch_timer timer;
+	} priv;
+};
+
+/*
+ * Read up to size bytes of file at offset into buffer.
+ * Result: bytes read, 0 at the end of the file; fewer than size only at the
+ * end of the file or where the kernel gave fewer (pipes, signals).
+ * Errors: -EBADF not open for reading; -EISDIR; -EINVAL misaligned O_DIRECT;
+ * -EIO.
+ * Systems: Linux preadv2(2) RWF_NOWAIT, IORING_OP_READ; else pread(2).
+ */
+FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
+    void *buffer, size_t size, uint64_t offset);
+
+/*
+ * Write up to size bytes from buffer to file at offset.
+ * Result: bytes written, which may be fewer than size (a full disk, a signal,
+ * RLIMIT_FSIZE); write the rest with another operation.
+ * Errors: -EBADF not open for writing; -ENOSPC; -EDQUOT; -EFBIG; -EINVAL
+ * misaligned O_DIRECT; -EIO; -EPIPE (no SIGPIPE is raised by the pool's and
+ * the ring's threads unless the program lets it).
+ */
+FILCH_API void filch_op_init_write(struct filch_op *op, struct filch_file *file,
+    const void *buffer, size_t size, uint64_t offset);
+
+/*
+ * The same over count buffers, in order.  count is at most FILCH_IOV_MAX:
+ * more gives -EINVAL.  The array too is pinned.
+ */
+FILCH_API void filch_op_init_readv(struct filch_op *op, struct filch_file *file,
+    const struct iovec *iov, int count, uint64_t offset);
+FILCH_API void filch_op_init_writev(struct filch_op *op,
+    struct filch_file *file, const struct iovec *iov, int count,
+    uint64_t offset);
+
+/*
+ * Make file durable: data and metadata (fsync(2)), or data and what is needed
+ * to read it back (fdatasync(2)).  It covers the writes that completed before
+ * its first poll.  Result: 0.  Errors: -EBADF; -EIO, -ENOSPC, -EDQUOT a write
+ * was lost: see filch_file_poison().
+ */
+FILCH_API void filch_op_init_fsync(
+    struct filch_op *op, struct filch_file *file);
+FILCH_API void filch_op_init_fdatasync(
+    struct filch_op *op, struct filch_file *file);
+
+/*
+ * Open path, relative to directory, with the flags and mode of openat(2);
+ * O_CLOEXEC is added.  Result: 0, and *file is open; a failed open leaves it
+ * closed.  Errors: those of openat(2).
+ */
+FILCH_API void filch_op_init_open(struct filch_op *op, struct filch_file *file,
+    int directory, const char *path, int flags, mode_t mode);
+
+/*
+ * Close file; its fd is -1 from the first poll on, whatever the result.
+ * It is carried out also in a cancelled task.  Result: 0.  Errors: -EBADF;
+ * -EIO, -ENOSPC, -EDQUOT of earlier writes, on some file systems.
+ */
+FILCH_API void filch_op_init_close(
+    struct filch_op *op, struct filch_file *file);
+
+/*
+ * Look at path, relative to directory, following symbolic links; or, with
+ * path NULL, at the open file.  Result: 0, and *stat is filled.
+ * Errors: those of stat(2).
+ */
+FILCH_API void filch_op_init_stat(struct filch_op *op, int directory,
+    const char *path, struct filch_stat *stat);
+FILCH_API void filch_op_init_fstat(
+    struct filch_op *op, struct filch_file *file, struct filch_stat *stat);
+
+/*
+ * Give file disk space for length bytes at offset and make it that long
+ * (posix_fallocate(3)).  Result: 0.  Errors: -ENOSPC; -EFBIG; -EBADF;
+ * -EOPNOTSUPP the file system cannot; -EINVAL length 0.
+ */
+FILCH_API void filch_op_init_fallocate(struct filch_op *op,
+    struct filch_file *file, uint64_t offset, uint64_t length);
+
+/* Make file size bytes long (ftruncate(2)).  Result: 0. */
+FILCH_API void filch_op_init_truncate(
+    struct filch_op *op, struct filch_file *file, uint64_t size);
+
+/* Remove a name, relative to directory (unlinkat(2)).  Result: 0. */
+FILCH_API void filch_op_init_unlink(
+    struct filch_op *op, int directory, const char *path);
+
+/* Give a file another name, replacing what had it (renameat(2)).  Result: 0. */
+FILCH_API void filch_op_init_rename(struct filch_op *op, int directory_from,
+    const char *from, int directory_to, const char *to);
+
+/*
+ * Call a function that may block, on a thread of the blocking pool.
+ * Result: what it returns.  A cancel or deadline takes it out of the queue,
+ * but does not interrupt it.
+ */
+FILCH_API void filch_op_init_call(
+    struct filch_op *op, filch_call_fn call, void *arg);
+
+/* Set FILCH_OP flags.  Before the first poll. */
+FILCH_API void filch_op_set_flags(struct filch_op *op, unsigned flags);
+
+/*
+ * Ask the operation to end with -ETIMEDOUT if it is not done by deadline_ns.
+ * FILCH_NEVER, the default, for none.  Before the first poll.
+ */
+FILCH_API void filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns);
+
+/*
+ * Start op if need be, and take its result if it is done.  A task that polls
+ * more operations to ready than its budget is told to wait, and is polled
+ * again after others had their turn.
+ *
+ * Result   *ret_result as described above; untouched while FILCH_PENDING.
+ * Memory   task is the same in all polls of op.  After FILCH_READY op must be
+ *          prepared anew before it is polled again.
+ * Threads  task's own poll function only.
+ */
+FILCH_API enum filch_poll filch_op_poll(
+    struct filch_op *op, struct filch_task *task, int64_t *ret_result);
+
+/*
+ * Ask op to end early.  Nothing happens to one that was not started or is
+ * done.  Its task still waits for FILCH_READY: with -ECANCELED, or with the
+ * result where the operation could not be stopped any more.
+ *
+ * Threads  any, as long as op is known to be pinned.
+ */
+FILCH_API void filch_op_cancel(struct filch_op *op);
+
+/* The result of an operation that is done, for elements of a batch. */
+FILCH_API int64_t filch_op_result(const struct filch_op *op);
+
+FILCH_END_DECLS
+
+#endif /* FILCH_OP_H */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What differs between compilers and systems, under one name each.
+ */
+#ifndef FILCH_PRIVATE_COMPILER_H
+#define FILCH_PRIVATE_COMPILER_H
+
+/* Two lines: x86 prefetches lines in pairs, so neighbours would still share. */
+#define FILCH__CACHE_LINE 128
+#define FILCH__CACHE_ALIGNED __attribute__((aligned(FILCH__CACHE_LINE)))
+
+#define filch__likely(condition) __builtin_expect(!!(condition), 1)
+#define filch__unlikely(condition) __builtin_expect(!!(condition), 0)
+
+#define FILCH__NOINLINE __attribute__((noinline))
+#define FILCH__UNUSED __attribute__((unused))
+
+#ifdef __cplusplus
+#define FILCH__THREAD_LOCAL thread_local
+#else
+#define FILCH__THREAD_LOCAL _Thread_local
+#endif
+
+#define FILCH__CONTAINER_OF(pointer, type, member)                             \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif /* FILCH_PRIVATE_COMPILER_H */

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reactor: the shards (one a worker), the driver, the blocking pool, the
+ * registrations of sources, and the dedicated thread that owns time and stands
+ * by for what no running worker will look after.
+ *
+ * It knows no executor: what it needs of the layers above is struct
+ * filch__reactor_host.
+ */
+#ifndef FILCH_REACTOR_REACTOR_H
+#define FILCH_REACTOR_REACTOR_H
+
+#include <filch/stats.h>
+
+#include <pthread.h>
+
+#include "../include/private/compiler.h"
+#include "driver.h"
+#include "pool.h"
+#include "registration.h"
+#include "timers.h"
+
+/* What one worker's I/O has done; written by one thread at a time. */
+struct filch__shard_counters {
+	filch__u64 submissions;
+	filch__u64 completions;
+	filch__u64 rescued;
+	filch__u64 inline_hits;
+	filch__u64 inline_misses;
+	filch__u64 yields;
+	filch__u64 operations[FILCH_OP_COUNT];
+	filch__u64 fallbacks[FILCH_FALLBACK_COUNT]; /* any thread: atomic add */
+};
+
+struct filch__shard {
+	struct filch__reactor *reactor; /* (i) */
+	unsigned index;                 /* (i) */
+	uint32_t budget;                /* (w) left in this poll */
+	void *driver;                   /* (i) the driver's part */
+	struct filch__timers timers;
+	FILCH__CACHE_ALIGNED struct filch__shard_counters counters;
+};
+
+/* What the reactor asks of the layers above. */
+struct filch__reactor_host {
+	/* Finish the operations of a list by next, each with its result. */
+	void (*complete)(struct filch_op *list);
+	/*
+	 * Look after the workers; on the reactor thread, whenever it wakes.
+	 * Returns when it wants to be called again at the latest.
+	 */
+	uint64_t (*tick)(struct filch__reactor_host *host, uint64_t now_ns);
+};
+
+struct filch__reactor_options {
+	enum filch_driver_kind driver;
+	unsigned shard_count;
+	unsigned ring_entries;
+	unsigned pool_threads_max;
+	bool inline_io_off;
+};
+
+struct filch__reactor {
+	const struct filch__driver *driver; /* (i) */
+	void *driver_state;                 /* (i) */
+	struct filch__reactor_host *host;   /* (i) */
+	struct filch__reactor_options options; /* (i) */
+	struct filch__shard *shards;        /* (i) options.shard_count of them */
+	struct filch__pool pool;
+	struct filch__registrations registrations;
+	char reason[256];                   /* (i) why this driver */
+	pthread_t thread;
+	FILCH__CACHE_ALIGNED filch__u64 sleeping_until_ns; /* (a) [RT1] */
+	filch__u32 stopping;                /* (a) operations end: ESHUTDOWN */
+	filch__u32 exiting;                 /* (a) the thread shall end */
+	filch__u64 wakes;                   /* (a) by the thread */
+	filch__u64 timers_fired;            /* (a) by the thread */
+	filch__u64 wake_calls;              /* (a) any thread: atomic add */
+};
+
+/* The shard of the worker that runs this thread; NULL on other threads. */
+extern FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
+    __attribute__((tls_model("initial-exec")));
+
+/*
+ * Open the best driver that options and the environment allow and start the
+ * thread.  Returns 0 or -errno as filch_executor_create().
+ */
+int filch__reactor_init(struct filch__reactor *reactor,
+    struct filch__reactor_host *host,
+    const struct filch__reactor_options *options);
+
+/* End the thread and give all back; nothing is in flight. */
+void filch__reactor_fini(struct filch__reactor *reactor);
+
+/*
+ * From now on operations, sleeps and sources end with -ESHUTDOWN; ask those in
+ * flight to end.  May be called again.
+ */
+void filch__reactor_stop(struct filch__reactor *reactor);
+
+static inline bool
+filch__reactor_is_stopping(const struct filch__reactor *reactor)
+{
+	/* [RS1] pairs with filch__reactor_stop */
+	return (filch__u32_load_acquire(&reactor->stopping) != 0);
+}
+
+/* Start a timer on shard, and make the thread know of it. */
+void filch__reactor_add_timer(
+    struct filch__shard *shard, struct filch_timer *timer);
+
+/* Hand finished operations (list by next, results set) to the host. */
+static inline void
+filch__reactor_complete(struct filch__reactor *reactor, struct filch_op *list)
+{
+	if (list != NULL) {
+		reactor->host->complete(list);
+	}
+}
+
+#endif /* FILCH_REACTOR_REACTOR_H */
