@@ -20,7 +20,7 @@
 struct filch__timers {
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
 	struct filch_timer *root; /* (l) earliest first */
-	filch__u64 earliest_ns;   /* (a) written under lock; FILCH_NEVER: none */
+	filch__u64 earliest_ns;   /* (a) written under lock; the root or before */
 };
 
 /* Tasks to wake after the lock is left; their references are passed on. */
@@ -28,6 +28,7 @@ struct filch__timers {
 struct filch__expired {
 	struct filch_task *tasks[FILCH__EXPIRED_MAX];
 	unsigned count;
+	unsigned fired; /* timers expired, with or without a task */
 };
 
 void filch__timers_init(struct filch__timers *timers);
