@@ -9,20 +9,46 @@
 
 #include <stdbool.h>
 
-/* Carry op out on this thread, blocking; its result (never -EINTR). */
+/*
+ * Carry op out on this thread, blocking; its result (never -EINTR).  The
+ * result of an open is the new descriptor, as io_uring's is.
+ */
 int64_t filch__execute(struct filch_op *op);
+
+/* What became of an attempt that must not block. */
+enum filch__attempt {
+	FILCH__ATTEMPT_DONE,      /* carried out, well or not */
+	FILCH__ATTEMPT_NOT_READY, /* nothing happened; wait with poll(2) */
+	FILCH__ATTEMPT_MAY_BLOCK  /* not tried: no way to without blocking */
+};
+
+/*
+ * Try a transfer on a pollable descriptor (FILCH__FILE_POLLABLE) without
+ * blocking.  The calling thread has SIGPIPE blocked.
+ */
+enum filch__attempt filch__execute_try(
+    struct filch_op *op, int64_t *ret_result);
 
 /*
  * Try a read on this thread without blocking: cached pages (Linux preadv2 with
- * RWF_NOWAIT).  True if it was carried out, with *ret_result; false if it
- * would block, or the file or system has no such thing.
+ * RWF_NOWAIT).  True if it was carried out, with *ret_result: an error, or all
+ * that was asked for, or what was left up to the end of the file.  False if it
+ * would block, or the file or system has no such thing: then the operation
+ * has still to be carried out as a whole.
  */
 bool filch__execute_inline(struct filch_op *op, int64_t *ret_result);
 
 /*
- * True if a read of op may be tried inline: a regular file without O_DIRECT
- * that has not missed too often of late.
+ * True if a read of op may be tried inline: at an offset of a regular file
+ * without O_DIRECT that has not missed too often of late.  Counts towards
+ * the next probe of a file that has.
  */
 bool filch__execute_may_inline(struct filch_op *op);
+
+/* True if op is a read or write on a descriptor that may have to wait. */
+bool filch__execute_is_pollable(const struct filch_op *op);
+
+/* The events of poll(2) that op, a read or write, waits for. */
+short filch__execute_poll_events(const struct filch_op *op);
 
 #endif /* FILCH_REACTOR_EXECUTE_H */
