@@ -13,6 +13,7 @@
 #include <filch/op.h>
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "../include/private/atomic.h"
 
@@ -30,6 +31,8 @@ struct filch__pool {
 	unsigned idle;          /* (l) threads that wait for work */
 	unsigned depth;         /* (l) operations in the queue */
 	bool stopping;          /* (l) */
+	bool has_last;          /* (l) */
+	pthread_t last;         /* (l) the latest to end, not yet joined */
 };
 
 /* Returns 0 or -ENOMEM, -EAGAIN.  Starts no thread. */
@@ -42,7 +45,8 @@ void filch__pool_fini(struct filch__pool *pool);
 /*
  * Queue op.  Its state is FILCH__OP_POOL until a thread takes it, then
  * FILCH__OP_POOL_RUNNING; the end is filch__reactor_complete().  If not even
- * one thread can be started, the calling thread carries op out.
+ * one thread can be started, the calling thread carries out what is queued:
+ * so the caller holds no lock that completing takes.
  */
 void filch__pool_submit(struct filch__pool *pool, struct filch_op *op);
 

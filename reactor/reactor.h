@@ -37,6 +37,7 @@ struct filch__shard {
 	unsigned index;                 /* (i) */
 	uint32_t budget;                /* (w) left in this poll */
 	void *driver;                   /* (i) the driver's part */
+	filch__u32 pooled;              /* (a) its operations in the pool */
 	struct filch__timers timers;
 	FILCH__CACHE_ALIGNED struct filch__shard_counters counters;
 };

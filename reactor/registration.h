@@ -20,6 +20,10 @@
  *           generation.
  * Orderings [RG1] every change of the word is acq_rel: what was done with a
  *           pin held happens before the slot is bound anew.
+ *           [RG2] results are stored before remaining is counted down; the
+ *           last one publishes them with the readiness word.
+ *           [RG3] bound is a counter only.
+ *           [RG4] a chunk is filled before it can be found.
  * Together  acquire, release with anything; retire once.
  * Progress  lock-free; new and the last release take the table's lock.
  * Rejected  tokio's list that only shrinks at shutdown: every Aio leaked.
@@ -59,6 +63,7 @@ struct filch__registrations {
 	struct filch__lock lock;
 	struct filch__registration *free; /* (l) */
 	uint32_t chunk_count;             /* (l) */
+	bool is_shut;                     /* (l) nothing is bound any more */
 	filch__u64 bound;                 /* (a) now */
 	filch__ptr chunks[FILCH__REGISTRATION_CHUNKS]; /* (a) NULL: not yet */
 };
@@ -67,7 +72,7 @@ void filch__registrations_init(struct filch__registrations *table);
 void filch__registrations_fini(struct filch__registrations *table);
 
 /*
- * Bind a slot.  Returns 0; -ENOMEM; -EAGAIN all slots are bound.
+ * Bind a slot.  Returns 0; -ENOMEM; -EAGAIN all slots are bound; -ESHUTDOWN.
  * interest: FILCH_INTEREST_AIO or FILCH_INTEREST_LIO.
  */
 int filch__registration_new(struct filch__registrations *table,

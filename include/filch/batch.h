@@ -67,7 +67,6 @@ struct filch_commit_write {
 	uint64_t offset;
 	struct {
 		struct filch_op op;
-		struct filch_op *pointer;
 		size_t done;
 	} priv;
 };
@@ -78,18 +77,20 @@ struct filch_commit {
 		struct filch_commit_write *writes;
 		size_t count;
 		enum filch_commit_mode mode;
-		int phase;
+		uint32_t phase;
 		int verdict;
+		struct filch_task *task;
+		struct filch_commit *next;
 		struct filch_batch batch;
 		struct filch_op sync;
 		struct filch_op **pointers;
-		size_t pointer_count;
 	} priv;
 };
 
 /*
  * Make a commit of count writes to file.  Several commits of one file may be
- * in flight at once.
+ * in flight at once: their writes overlap, and commits that wait for a sync at
+ * the same time share the next one.
  *
  * Memory   file, writes, pointers and the data are pinned from the first poll
  *          until FILCH_READY; pointers is scratch room for count pointers.

@@ -25,9 +25,24 @@
 #define FILCH_RING_ENTRIES_MIN 8
 #define FILCH_RING_ENTRIES_MAX 16384
 
+/* The kernel's own threads for what a ring cannot do without blocking. */
+#define FILCH_URING_WORKERS_MAX 16
+
+/* Bytes of one transfer; the systems' own bound. */
+#define FILCH_TRANSFER_MAX 0x7ffff000u
+
 /* Threads of the blocking pool: enough to keep a disk's queue busy. */
 #define FILCH_POOL_THREADS_DEFAULT 32
 #define FILCH_POOL_THREADS_MAX 4096
+
+/* A thread without work ends after 10 s: longer than pauses in a busy time. */
+#define FILCH_POOL_IDLE_NS UINT64_C(10000000000)
+
+/*
+ * Operations that wait for a thread before FILCH_OP_NOWAIT says -EAGAIN; as
+ * many as a ring has room for, so that the drivers behave alike.
+ */
+#define FILCH_POOL_DEPTH_NOWAIT 256
 
 /* Operations found ready in one poll before the task must yield. */
 #define FILCH_BUDGET_DEFAULT 128

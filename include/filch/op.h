@@ -102,18 +102,24 @@ struct filch_op {
 		struct filch_file *file;
 		union {
 			void *buffer;
+			const void *source;
 			const struct iovec *iov;
 			const char *path;
 			filch_call_fn call;
 		} a;
 		union {
 			size_t size;
+			uint64_t length;
 			int iov_count;
+			struct {
+				int flags;
+				mode_t mode;
+			} open;
 			const char *path;
 			struct filch_stat *stat;
 			void *arg;
 		} b;
-		uint64_t offset; /* or length, flags and mode */
+		uint64_t offset;
 		int64_t result;
 		int directory;
 		int directory_to;
@@ -122,6 +128,10 @@ struct filch_op {
 		struct filch_op *next;
 		struct filch_op *previous;
 		void *shard;
+		uint8_t cancel_asked; /* by its task, which alone looks */
+		uint8_t stop_asked;   /* under the shard's lock */
+		uint8_t pool_tried;   /* under the shard's lock */
+		uint32_t timed_out;
 		struct filch_timer timer;
 	} priv;
 };

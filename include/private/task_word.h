@@ -128,6 +128,19 @@ filch__task_word_wake_running(filch__u64 *word)
 	(void)filch__task_word_wake(word, 0, false);
 }
 
+/* The running task takes note of its cancel. */
+static inline void
+filch__task_word_uncancel(filch__u64 *word)
+{
+	uint64_t old = filch__u64_load_relaxed(word); /* the CAS orders */
+
+	/* [TW1] pairs with every transition of this word */
+	while (!filch__u64_cas_acq_rel(
+	    word, &old, old & ~FILCH__TASK_CANCELLED)) {
+		continue;
+	}
+}
+
 /* A worker took the task from a queue and is about to poll it. */
 static inline void
 filch__task_word_poll(filch__u64 *word)

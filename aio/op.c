@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Operations: preparing, starting, cancelling and finishing them.
+ */
+#include "op.h"
+
+#include <filch/batch.h>
+#include <filch/task.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "../include/private/assert.h"
+#include "../include/private/task_waker.h"
+#include "../reactor/execute.h"
+#include "batch.h"
+
+static void op_prepare(struct filch_op *, enum filch_opcode,
+    struct filch_file *);
+static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
+    const struct filch_task *, int64_t *);
+static void op_expire(struct filch_timer *, struct filch__expired *);
+static void op_finish(struct filch_op *);
+
+void
+filch_op_init_read(struct filch_op *op, struct filch_file *file, void *buffer,
+    size_t size, uint64_t offset)
+{
+	op_prepare(op, FILCH_OP_READ, file);
+	op->priv.a.buffer = buffer;
+	op->priv.b.size = size;
+	op->priv.offset = offset;
+}
+
+void
+filch_op_init_write(struct filch_op *op, struct filch_file *file,
+    const void *buffer, size_t size, uint64_t offset)
+{
+	op_prepare(op, FILCH_OP_WRITE, file);
+	op->priv.a.source = buffer;
+	op->priv.b.size = size;
+	op->priv.offset = offset;
+}
+
+void
+filch_op_init_readv(struct filch_op *op, struct filch_file *file,
+    const struct iovec *iov, int count, uint64_t offset)
+{
+	op_prepare(op, FILCH_OP_READV, file);
+	op->priv.a.iov = iov;
+	op->priv.b.iov_count = count;
+	op->priv.offset = offset;
+}
+
+void
+filch_op_init_writev(struct filch_op *op, struct filch_file *file,
+    const struct iovec *iov, int count, uint64_t offset)
+{
+	op_prepare(op, FILCH_OP_WRITEV, file);
+	op->priv.a.iov = iov;
+	op->priv.b.iov_count = count;
+	op->priv.offset = offset;
+}
+
+void
+filch_op_init_fsync(struct filch_op *op, struct filch_file *file)
+{
+	op_prepare(op, FILCH_OP_FSYNC, file);
+}
+
+void
+filch_op_init_fdatasync(struct filch_op *op, struct filch_file *file)
+{
+	op_prepare(op, FILCH_OP_FDATASYNC, file);
+}
+
+void
+filch_op_init_open(struct filch_op *op, struct filch_file *file, int directory,
+    const char *path, int flags, mode_t mode)
+{
+	op_prepare(op, FILCH_OP_OPEN, file);
+	op->priv.a.path = path;
+	op->priv.b.open.flags = flags;
+	op->priv.b.open.mode = mode;
+	op->priv.directory = directory;
+}
+
+void
+filch_op_init_close(struct filch_op *op, struct filch_file *file)
+{
+	op_prepare(op, FILCH_OP_CLOSE, file);
+}
+
+void
+filch_op_init_stat(struct filch_op *op, int directory, const char *path,
+    struct filch_stat *stat)
+{
+	op_prepare(op, FILCH_OP_STAT, NULL);
+	op->priv.a.path = path;
+	op->priv.b.stat = stat;
+	op->priv.directory = directory;
+}
+
+void
+filch_op_init_fstat(
+    struct filch_op *op, struct filch_file *file, struct filch_stat *stat)
+{
+	op_prepare(op, FILCH_OP_STAT, file);
+	op->priv.b.stat = stat;
+}
+
+void
+filch_op_init_fallocate(struct filch_op *op, struct filch_file *file,
+    uint64_t offset, uint64_t length)
+{
+	op_prepare(op, FILCH_OP_FALLOCATE, file);
+	op->priv.offset = offset;
+	op->priv.b.length = length;
+}
+
+void
+filch_op_init_truncate(
+    struct filch_op *op, struct filch_file *file, uint64_t size)
+{
+	op_prepare(op, FILCH_OP_TRUNCATE, file);
+	op->priv.b.length = size;
+}
+
+void
+filch_op_init_unlink(struct filch_op *op, int directory, const char *path)
+{
+	op_prepare(op, FILCH_OP_UNLINK, NULL);
+	op->priv.a.path = path;
+	op->priv.directory = directory;
+}
+
+void
+filch_op_init_rename(struct filch_op *op, int directory_from, const char *from,
+    int directory_to, const char *to)
+{
+	op_prepare(op, FILCH_OP_RENAME, NULL);
+	op->priv.a.path = from;
+	op->priv.b.path = to;
+	op->priv.directory = directory_from;
+	op->priv.directory_to = directory_to;
+}
+
+void
+filch_op_init_call(struct filch_op *op, filch_call_fn call, void *arg)
+{
+	op_prepare(op, FILCH_OP_CALL, NULL);
+	op->priv.a.call = call;
+	op->priv.b.arg = arg;
+}
+
+static void
+op_prepare(
+    struct filch_op *op, enum filch_opcode opcode, struct filch_file *file)
+{
+	op->priv.opcode = (uint8_t)opcode;
+	op->priv.flags = 0;
+	op->priv.buffer_index = 0;
+	op->priv.state = FILCH__OP_IDLE;
+	op->priv.file = file;
+	op->priv.a.path = NULL;
+	op->priv.result = 0;
+	op->priv.batch = NULL;
+	op->priv.cancel_asked = 0;
+	op->priv.stop_asked = 0;
+	op->priv.pool_tried = 0;
+	op->priv.timed_out = 0;
+	op->priv.timer.priv.deadline_ns = FILCH_NEVER;
+}
+
+void
+filch_op_set_flags(struct filch_op *op, unsigned flags)
+{
+	filch__require(op->priv.state == FILCH__OP_IDLE,
+	    "flags are set before the first poll");
+	op->priv.flags = (uint8_t)flags;
+}
+
+void
+filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns)
+{
+	filch__require(op->priv.state == FILCH__OP_IDLE,
+	    "a deadline is set before the first poll");
+	filch__timer_init(&op->priv.timer, deadline_ns, op_expire);
+}
+
+enum filch_poll
+filch_op_poll(
+    struct filch_op *op, struct filch_task *task, int64_t *ret_result)
+{
+	struct filch__shard *shard = filch__shard_current;
+	/* [OP1] pairs with op_finish */
+	uint32_t state = filch__u32_load_acquire(&op->priv.state);
+
+	filch__require(shard != NULL, "an operation is polled by its task");
+	filch__require(
+	    state != FILCH__OP_SPENT, "its result was taken; prepare it anew");
+	if (state != FILCH__OP_IDLE && state != FILCH__OP_DONE) {
+		if (filch__unlikely(filch__task_has_cancel(task)) &&
+		    !op->priv.cancel_asked) {
+			op->priv.cancel_asked = 1;
+			filch_op_cancel(op);
+		}
+		return (FILCH_PENDING);
+	}
+	if (filch__unlikely(shard->budget == 0)) {
+		filch__counter_add(&shard->counters.yields, 1);
+		return (filch_task_yield(task));
+	}
+	if (state == FILCH__OP_IDLE && !filch__op_start(shard, op, task)) {
+		return (FILCH_PENDING);
+	}
+	shard->budget--;
+	filch__counter_add(&shard->counters.operations[op->priv.opcode], 1);
+	*ret_result = op->priv.result;
+	/* relaxed: the operation is the task's again */
+	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_SPENT);
+	return (FILCH_READY);
+}
+
+bool
+filch__op_start(
+    struct filch__shard *shard, struct filch_op *op, struct filch_task *task)
+{
+	struct filch__reactor *reactor = shard->reactor;
+	bool timed = op->priv.timer.priv.deadline_ns != FILCH_NEVER;
+
+	if (filch__unlikely(
+		op_is_refused(shard, op, task, &op->priv.result))) {
+		goto done;
+	}
+	if ((op->priv.opcode == FILCH_OP_READ ||
+		op->priv.opcode == FILCH_OP_READV) &&
+	    !reactor->options.inline_io_off && filch__execute_may_inline(op)) {
+		if (filch__execute_inline(op, &op->priv.result)) {
+			filch__counter_add(&shard->counters.inline_hits, 1);
+			goto done;
+		}
+		filch__counter_add(&shard->counters.inline_misses, 1);
+	}
+	if (op->priv.opcode == FILCH_OP_CLOSE) {
+		op->priv.directory = op->priv.file->fd;
+		op->priv.file->fd = -1;
+	}
+	op->priv.shard = shard;
+	op->priv.task = task;
+	if (op->priv.batch == NULL) {
+		filch__task_hold(task);
+	}
+	if (timed) {
+		filch__reactor_add_timer(shard, &op->priv.timer);
+	}
+	reactor->driver->submit(shard, op);
+	/* [OP2] pairs with op_expire; [RS1] pairs with filch__reactor_stop */
+	if ((timed && filch__u32_load_acquire(&op->priv.timed_out) != 0) ||
+	    filch__unlikely(filch__reactor_is_stopping(reactor))) {
+		if (op->priv.opcode != FILCH_OP_CLOSE) {
+			reactor->driver->cancel(op);
+		}
+	}
+	return (false);
+done:
+	/* relaxed: no other thread knows of it */
+	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_DONE);
+	return (true);
+}
+
+/* Refuse what cannot be started; closing is never refused. */
+static bool
+op_is_refused(const struct filch__shard *shard, const struct filch_op *op,
+    const struct filch_task *task, int64_t *ret_result)
+{
+	bool vector = op->priv.opcode == FILCH_OP_READV ||
+	    op->priv.opcode == FILCH_OP_WRITEV;
+
+	if (op->priv.opcode == FILCH_OP_CLOSE) {
+		return (false);
+	}
+	if (filch__reactor_is_stopping(shard->reactor)) {
+		*ret_result = -ESHUTDOWN;
+		return (true);
+	}
+	if (filch__task_has_cancel(task)) {
+		*ret_result = -ECANCELED;
+		return (true);
+	}
+	if (vector &&
+	    (op->priv.b.iov_count < 0 ||
+		op->priv.b.iov_count > FILCH_IOV_MAX)) {
+		*ret_result = -EINVAL;
+		return (true);
+	}
+	return (false);
+}
+
+void
+filch_op_cancel(struct filch_op *op)
+{
+	/* [OP1] pairs with op_finish, and with submit for the shard */
+	uint32_t state = filch__u32_load_acquire(&op->priv.state);
+	struct filch__shard *shard;
+
+	if (state == FILCH__OP_IDLE || state == FILCH__OP_DONE ||
+	    state == FILCH__OP_SPENT) {
+		return;
+	}
+	shard = op->priv.shard;
+	shard->reactor->driver->cancel(op);
+}
+
+int64_t
+filch_op_result(const struct filch_op *op)
+{
+	return (op->priv.result);
+}
+
+/*
+ * The deadline has come.  Under the lock of the timers, which op_finish takes
+ * to remove the timer: the operation cannot go away meanwhile.
+ */
+static void
+op_expire(struct filch_timer *timer, struct filch__expired *expired)
+{
+	struct filch_op *op =
+	    FILCH__CONTAINER_OF(timer, struct filch_op, priv.timer);
+	struct filch__shard *shard = op->priv.shard;
+
+	(void)expired;
+	/* [OP2] pairs with filch__op_start */
+	filch__u32_store_release(&op->priv.timed_out, 1);
+	shard->reactor->driver->cancel(op);
+}
+
+void
+filch__op_complete(struct filch_op *list)
+{
+	while (list != NULL) {
+		struct filch_op *op = list;
+
+		list = op->priv.next;
+		op_finish(op);
+	}
+}
+
+static void
+op_finish(struct filch_op *op)
+{
+	struct filch__shard *shard = op->priv.shard;
+	struct filch_batch *batch = op->priv.batch;
+	struct filch_task *task = op->priv.task;
+
+	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER) {
+		(void)filch__timers_remove(&op->priv.timer);
+	}
+	if (op->priv.result == -ECANCELED) {
+		if (filch__reactor_is_stopping(shard->reactor)) {
+			op->priv.result = -ESHUTDOWN;
+		} else if (filch__u32_load_relaxed(&op->priv.timed_out) != 0) {
+			/* relaxed: the lock of the timers orders it */
+			op->priv.result = -ETIMEDOUT;
+		}
+	} else if (op->priv.opcode == FILCH_OP_OPEN && op->priv.result >= 0) {
+		op->priv.result =
+		    filch_file_init(op->priv.file, (int)op->priv.result);
+	}
+	/* [OP1] pairs with filch_op_poll: op is the task's from here on */
+	filch__u32_store_release(&op->priv.state, FILCH__OP_DONE);
+	if (batch != NULL) {
+		filch__batch_element_done(batch);
+	} else {
+		filch__task_wake_held(task);
+	}
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The executor and its workers, inside.  README.md tells the protocol.
+ */
+#ifndef FILCH_EXECUTOR_EXECUTOR_H
+#define FILCH_EXECUTOR_EXECUTOR_H
+
+#include <filch/executor.h>
+
+#include <pthread.h>
+
+#include "../include/private/compiler.h"
+#include "../reactor/reactor.h"
+#include "deque.h"
+#include "idle.h"
+#include "injector.h"
+
+/* How far the end has come; only grows. */
+enum filch__executor_state {
+	FILCH__EXECUTOR_RUNNING = 0,
+	FILCH__EXECUTOR_DRAINING, /* no new tasks */
+	FILCH__EXECUTOR_STOPPING, /* and tasks are asked to end */
+	FILCH__EXECUTOR_CLOSED    /* workers end; woken tasks are given up */
+};
+
+/* Written by the worker alone, read by anyone. */
+struct filch__worker_counters {
+	filch__u64 polls; /* also the heartbeat that the reactor looks at */
+	filch__u64 spawned;
+	filch__u64 finished;
+	filch__u64 steals;
+	filch__u64 tasks_stolen;
+	filch__u64 parks;
+	filch__u64 spurious_wakes;
+	filch__u64 injector_hits;
+	filch__u64 overflows;
+};
+
+/*
+ * A worker.  Its queues, in the order of their rooms:
+ *   lifo     the task woken last by the task that runs now; may be stolen
+ *   woken    tasks woken or yielded: first in, first out
+ *   spawned  tasks spawned here: last in, first out, so that work which
+ *            splits itself goes depth first and stays small
+ * Each lane is a Chase-Lev deque; one lane cannot serve both: with FIFO only,
+ * skynet_1M has all its leaves alive at once, and with LIFO only, a task that
+ * yields is the next to run.
+ */
+struct filch__worker {
+	struct filch_executor *executor; /* (i) */
+	struct filch__shard *shard;      /* (i) */
+	unsigned index;                  /* (i) */
+	pthread_t thread;                /* (i) */
+	uint32_t tick;                   /* (w) */
+	uint32_t lifo_runs;              /* (w) */
+	uint32_t random;                 /* (w) */
+	uint32_t notify_after;           /* (w) polls until peers are told */
+	bool notify;                     /* (w) tell peers after this poll */
+	bool reaping;                    /* (w) wakes come from completions */
+	bool searching;                  /* (w) counted as such in idle */
+	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
+	filch__u32 awake;                /* (a) by the worker; not parked */
+	struct filch__deque woken;
+	struct filch__deque spawned;
+	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
+	uint64_t polls_seen;             /* the reactor thread's */
+};
+
+struct filch_executor {
+	struct filch__reactor_host host; /* (i) */
+	struct filch_executor_options options; /* (i) all defaults filled in */
+	struct filch__worker *workers;   /* (i) */
+	unsigned worker_count;           /* (i) */
+	filch__ptr *slots;               /* (i) of all deques */
+	filch__u32 state;                /* (a) filch__executor_state [EX1] */
+	bool closed;                     /* (l) by orphan_lock */
+	struct filch__reactor reactor;
+	struct filch__idle idle;
+	struct filch__injector injector;
+	FILCH__CACHE_ALIGNED filch__u64 outside_spawned; /* (a) */
+	filch__u64 outside_finished;     /* (a) */
+	filch__u64 entrants;             /* (a) outside wakes under way [EX2] */
+	FILCH__CACHE_ALIGNED filch__u32 monitoring; /* (a) [MO1] */
+	uint64_t tick_ns;                /* the reactor thread's: last look */
+	unsigned idle_ticks;             /* the reactor thread's */
+	struct filch__lock orphan_lock;
+	pthread_mutex_t shutdown_mutex;
+	pthread_cond_t shutdown_progress; /* a worker has gone to sleep */
+};
+
+/* The worker that runs this thread; NULL on other threads. */
+extern FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
+    __attribute__((tls_model("initial-exec")));
+
+/* ---- worker.c ---- */
+
+void *filch__worker_main(void *worker);
+/* Queue a task spawned, or woken, by the task that runs on this worker. */
+void filch__worker_push_spawned(struct filch__worker *, struct filch_task *);
+void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
+/* Wake a peer if one sleeps and nobody searches. */
+void filch__worker_notify(struct filch_executor *executor);
+bool filch__worker_has_work(const struct filch__worker *worker);
+bool filch__executor_has_work(const struct filch_executor *executor);
+/* The reactor thread's look at the workers. */
+uint64_t filch__executor_tick(struct filch__reactor_host *host, uint64_t now);
+
+/* ---- executor.c ---- */
+
+/* Queue a task that became SCHEDULED, with the reference that goes along. */
+void filch__executor_schedule(
+    struct filch_executor *executor, struct filch_task *task);
+/* Tasks spawned and not yet ended; exact once nothing is spawned any more. */
+uint64_t filch__executor_alive(const struct filch_executor *executor);
+/* A task of executor has ended on a thread that is none of its workers. */
+void filch__executor_finished_outside(struct filch_executor *executor);
+/* A worker went to sleep while a shutdown waits. */
+void filch__executor_signal_shutdown(struct filch_executor *executor);
+
+static inline enum filch__executor_state
+filch__executor_state(const struct filch_executor *executor)
+{
+	/* [EX1] pairs with executor_advance */
+	return ((enum filch__executor_state)filch__u32_load_acquire(
+	    &executor->state));
+}
+
+/* ---- task.c ---- */
+
+/* Poll task, which was taken from a queue, and do what follows. */
+void filch__task_run(struct filch__worker *worker, struct filch_task *task);
+/* Give up a queued task of a closed executor. */
+void filch__task_abandon(struct filch_task *task);
+
+#endif /* FILCH_EXECUTOR_EXECUTOR_H */

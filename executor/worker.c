@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Workers: finding work, running it, parking; and the reactor thread's look
+ * after workers that are stuck.
+ *
+ * Orderings [WK1] the LIFO slot changes hands by acq_rel exchange: who takes a
+ *           task sees what the one who put it there had done.
+ *           [WK2] who publishes work fences, then looks for sleepers (idle.h);
+ *           who parks says so by a seq_cst change, then looks for work.
+ *           [MO1] a worker that wakes has left the sleepers by a seq_cst
+ *           change before it loads monitoring; the reactor thread stores
+ *           monitoring 0 and then looks at the sleepers once more.
+ */
+#include "executor.h"
+
+#include "../include/private/clock.h"
+#include "../include/private/task_waker.h"
+
+/* A peer is told of tasks woken by completions after so many polls. */
+#define NOTIFY_AFTER_POLLS 8
+
+/* Rounds over all victims before a searching worker goes to sleep. */
+#define SEARCH_ROUNDS 4
+
+/* Pauses to see whether the owner of a LIFO slot is stuck. */
+#define LIFO_STEAL_PAUSES 64
+
+/* The oldest spawned task gets its turn once in so many (a power of two). */
+#define SPAWNED_OLDEST_INTERVAL 16
+
+/* Tasks moved at once, from the injector or a victim. */
+#define MOVE_MAX 128
+
+/*
+ * How often the reactor thread looks at workers while any is awake, and after
+ * how many looks at a sleeping executor it stops.  A worker is stuck if it has
+ * polled nothing between two looks, so its completions wait for two intervals
+ * at most: less than a millisecond.
+ */
+#define MONITOR_INTERVAL_NS 400000
+#define MONITOR_IDLE_TICKS 25
+
+FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
+    __attribute__((tls_model("initial-exec")));
+
+static struct filch_task *worker_next(struct filch__worker *);
+static struct filch_task *worker_next_local(struct filch__worker *);
+static struct filch_task *worker_take_injected(struct filch__worker *);
+static void worker_drive(struct filch__worker *);
+static void worker_after_poll(struct filch__worker *);
+static struct filch_task *worker_search(struct filch__worker *);
+static struct filch_task *worker_steal(
+    struct filch__worker *, struct filch__worker *);
+static struct filch_task *worker_steal_lifo(
+    struct filch__worker *, struct filch__worker *);
+static void worker_found_work(struct filch__worker *);
+static void worker_park(struct filch__worker *);
+static void worker_spill(struct filch__worker *, struct filch__deque *,
+    struct filch_task *);
+
+void *
+filch__worker_main(void *arg)
+{
+	struct filch__worker *worker = arg;
+	struct filch_executor *executor = worker->executor;
+
+	filch__worker_current = worker;
+	filch__shard_current = worker->shard;
+	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
+		struct filch_task *task = worker_next(worker);
+
+		if (task == NULL) {
+			worker_park(worker);
+			continue;
+		}
+		filch__task_run(worker, task);
+		worker_after_poll(worker);
+	}
+	filch__shard_current = NULL;
+	filch__worker_current = NULL;
+	return (NULL);
+}
+
+int
+filch_worker_index(void)
+{
+	return (filch__worker_current == NULL ?
+		-1 :
+		(int)filch__worker_current->index);
+}
+
+/* ---- queues ---- */
+
+void
+filch__worker_push_spawned(
+    struct filch__worker *worker, struct filch_task *task)
+{
+	if (filch__unlikely(!filch__deque_push(&worker->spawned, task))) {
+		worker_spill(worker, &worker->spawned, task);
+	}
+	worker->notify = true;
+}
+
+void
+filch__worker_push_woken(struct filch__worker *worker, struct filch_task *task)
+{
+	if (filch__unlikely(!filch__deque_push(&worker->woken, task))) {
+		worker_spill(worker, &worker->woken, task);
+		worker->notify = true;
+	}
+}
+
+/* The lane is full: its older half goes into the injector, then task. */
+static void
+worker_spill(struct filch__worker *worker, struct filch__deque *lane,
+    struct filch_task *task)
+{
+	void *items[MOVE_MAX];
+	struct filch_task *first = NULL;
+	struct filch_task *last = NULL;
+	unsigned count = filch__deque_take_half(lane, items, MOVE_MAX);
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		struct filch_task *item = items[i];
+
+		item->priv.next = NULL;
+		if (last == NULL) {
+			first = item;
+		} else {
+			last->priv.next = item;
+		}
+		last = item;
+	}
+	if (!filch__deque_push(lane, task)) {
+		task->priv.next = NULL;
+		if (last == NULL) {
+			first = task;
+		} else {
+			last->priv.next = task;
+		}
+		last = task;
+		count++;
+	}
+	if (count > 0) {
+		filch__injector_push(
+		    &worker->executor->injector, first, last, count);
+		filch__counter_add(&worker->counters.overflows, count);
+	}
+}
+
+bool
+filch__worker_has_work(const struct filch__worker *worker)
+{
+	/* [WK1] pairs with the exchanges of the slot */
+	return (filch__ptr_load_acquire(&worker->lifo) != NULL ||
+	    !filch__deque_is_empty(&worker->woken) ||
+	    !filch__deque_is_empty(&worker->spawned));
+}
+
+bool
+filch__executor_has_work(const struct filch_executor *executor)
+{
+	unsigned i;
+
+	if (!filch__injector_is_empty(&executor->injector)) {
+		return (true);
+	}
+	for (i = 0; i < executor->worker_count; i++) {
+		if (filch__worker_has_work(&executor->workers[i])) {
+			return (true);
+		}
+	}
+	return (false);
+}
+
+void
+filch__worker_notify(struct filch_executor *executor)
+{
+	int sleeper;
+
+	/* [WK2] pairs with worker_park */
+	filch__fence_seq_cst();
+	sleeper = filch__idle_claim(&executor->idle);
+	if (sleeper >= 0) {
+		executor->reactor.driver->wake(
+		    executor->workers[sleeper].shard);
+	}
+}
+
+/* ---- finding work ---- */
+
+/* The next task to run; NULL if there is none anywhere. */
+static struct filch_task *
+worker_next(struct filch__worker *worker)
+{
+	struct filch_task *task;
+
+	worker->tick++;
+	if (worker->tick % worker->executor->options.event_interval == 0) {
+		worker_drive(worker);
+		task = worker_take_injected(worker);
+		if (task != NULL) {
+			return (task);
+		}
+	}
+	task = worker_next_local(worker);
+	if (task == NULL) {
+		task = worker_take_injected(worker);
+	}
+	if (task == NULL) {
+		worker_drive(worker);
+		task = worker_next_local(worker);
+	}
+	if (task != NULL) {
+		worker_found_work(worker);
+		return (task);
+	}
+	return (worker_search(worker));
+}
+
+static struct filch_task *
+worker_next_local(struct filch__worker *worker)
+{
+	struct filch_task *task;
+
+	/* relaxed: only this worker puts tasks there; a thief leaves NULL */
+	if (filch__ptr_load_relaxed(&worker->lifo) != NULL) {
+		/* [WK1] pairs with the thief's exchange */
+		task = filch__ptr_exchange_acq_rel(&worker->lifo, NULL);
+		if (task != NULL) {
+			if (worker->lifo_runs < FILCH_LIFO_RUNS_MAX) {
+				worker->lifo_runs++;
+				return (task);
+			}
+			filch__worker_push_woken(worker, task);
+		}
+	}
+	worker->lifo_runs = 0;
+	/* the two lanes take turns, so that neither starves the other */
+	if ((worker->tick & 1) != 0) {
+		task = filch__deque_pop_oldest(&worker->woken);
+		if (task != NULL) {
+			return (task);
+		}
+	}
+	if (worker->tick % SPAWNED_OLDEST_INTERVAL == 0) {
+		task = filch__deque_pop_oldest(&worker->spawned);
+	} else {
+		task = filch__deque_pop_newest(&worker->spawned);
+	}
+	if (task == NULL) {
+		task = filch__deque_pop_oldest(&worker->woken);
+	}
+	return (task);
+}
+
+/* This worker's share of the injector: one task to run, the rest queued. */
+static struct filch_task *
+worker_take_injected(struct filch__worker *worker)
+{
+	struct filch_executor *executor = worker->executor;
+	struct filch_task *tasks[MOVE_MAX];
+	uint64_t share = filch__injector_count(&executor->injector);
+	uint64_t room = executor->options.deque_capacity / 2;
+	unsigned count;
+	unsigned i;
+
+	if (share == 0) {
+		return (NULL);
+	}
+	share = share / executor->worker_count + 1;
+	if (share > room) {
+		share = room;
+	}
+	if (share > MOVE_MAX) {
+		share = MOVE_MAX;
+	}
+	count = filch__injector_pop(
+	    &executor->injector, tasks, (unsigned)share);
+	if (count == 0) {
+		return (NULL);
+	}
+	filch__counter_add(&worker->counters.injector_hits, count);
+	for (i = 1; i < count; i++) {
+		filch__worker_push_woken(worker, tasks[i]);
+	}
+	if (count > 1) {
+		worker->notify = true;
+	}
+	return (tasks[0]);
+}
+
+/* Hand gathered operations to the kernel and take what it has finished. */
+static void
+worker_drive(struct filch__worker *worker)
+{
+	const struct filch__driver *driver = worker->executor->reactor.driver;
+	unsigned count;
+
+	worker->reaping = true;
+	driver->flush(worker->shard);
+	count = driver->reap(worker->shard);
+	worker->reaping = false;
+	if (count > 1) {
+		worker->notify_after = NOTIFY_AFTER_POLLS;
+	}
+}
+
+/*
+ * Tell a peer of what this worker has queued: of spawned tasks at once, since
+ * they ask for more hands; of tasks woken by completions only if they are
+ * still there some polls later, since waking a peer costs more than most of
+ * them need.  If one of them is long, the reactor thread tells.
+ */
+static void
+worker_after_poll(struct filch__worker *worker)
+{
+	if (worker->notify_after > 0 && --worker->notify_after == 0 &&
+	    !filch__deque_is_empty(&worker->woken)) {
+		worker->notify = true;
+	}
+	if (worker->notify) {
+		worker->notify = false;
+		filch__worker_notify(worker->executor);
+	}
+}
+
+/* ---- stealing ---- */
+
+static uint32_t
+worker_random(struct filch__worker *worker)
+{
+	uint32_t x = worker->random;
+
+	/* xorshift: Marsaglia, "Xorshift RNGs", 2003 */
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	worker->random = x;
+	return (x);
+}
+
+static struct filch_task *
+worker_search(struct filch__worker *worker)
+{
+	struct filch_executor *executor = worker->executor;
+	unsigned count = executor->worker_count;
+	struct filch_task *task = NULL;
+	unsigned round;
+	unsigned start;
+	unsigned i;
+
+	if (!worker->searching) {
+		if (count == 1 || !filch__idle_begin_search(&executor->idle)) {
+			return (NULL);
+		}
+		worker->searching = true;
+	}
+	for (round = 0; round < SEARCH_ROUNDS && task == NULL; round++) {
+		start = worker_random(worker) % count;
+		for (i = 0; i < count && task == NULL; i++) {
+			struct filch__worker *victim =
+			    &executor->workers[(start + i) % count];
+
+			if (victim == worker) {
+				continue;
+			}
+			task = worker_steal(worker, victim);
+			if (task == NULL && round == SEARCH_ROUNDS - 1) {
+				task = worker_steal_lifo(worker, victim);
+			}
+		}
+		if (task == NULL) {
+			task = worker_take_injected(worker);
+		}
+	}
+	if (task != NULL) {
+		worker_found_work(worker);
+	}
+	return (task);
+}
+
+/* Up to half of what victim has queued: one task to run, the rest queued. */
+static struct filch_task *
+worker_steal(struct filch__worker *worker, struct filch__worker *victim)
+{
+	void *items[MOVE_MAX];
+	struct filch_task *task = NULL;
+	unsigned count = 0;
+	size_t half;
+	unsigned i;
+
+	if (!filch__deque_is_empty(&victim->woken)) {
+		count = filch__deque_steal_half(
+		    &victim->woken, items, MOVE_MAX);
+	}
+	half = (filch__deque_count(&victim->spawned) + 1) / 2;
+	if (half > MOVE_MAX - count) {
+		half = MOVE_MAX - count;
+	}
+	while (half-- > 0 &&
+	    (items[count] = filch__deque_steal(&victim->spawned)) != NULL) {
+		count++;
+	}
+	if (count == 0) {
+		return (NULL);
+	}
+	filch__counter_add(&worker->counters.steals, 1);
+	filch__counter_add(&worker->counters.tasks_stolen, count);
+	task = items[0];
+	for (i = 1; i < count; i++) {
+		filch__worker_push_woken(worker, items[i]);
+	}
+	if (count > 1) {
+		worker->notify = true;
+	}
+	return (task);
+}
+
+/*
+ * The slot's task runs next on its own worker, so it is taken only from one
+ * that has polled nothing for a moment.
+ */
+static struct filch_task *
+worker_steal_lifo(struct filch__worker *worker, struct filch__worker *victim)
+{
+	struct filch_task *task;
+	uint64_t polls;
+	unsigned i;
+
+	/* [WK1] pairs with the owner's exchange */
+	if (filch__ptr_load_acquire(&victim->lifo) == NULL) {
+		return (NULL);
+	}
+	/* relaxed: a heartbeat, nothing hangs on it */
+	polls = filch__u64_load_relaxed(&victim->counters.polls);
+	for (i = 0; i < LIFO_STEAL_PAUSES; i++) {
+		filch__pause();
+	}
+	if (filch__u64_load_relaxed(&victim->counters.polls) != polls) {
+		return (NULL); /* relaxed: as above */
+	}
+	/* [WK1] pairs with the owner's exchange */
+	task = filch__ptr_exchange_acq_rel(&victim->lifo, NULL);
+	if (task != NULL) {
+		filch__counter_add(&worker->counters.steals, 1);
+		filch__counter_add(&worker->counters.tasks_stolen, 1);
+	}
+	return (task);
+}
+
+/* Leave the search; the last one to do so sees to it that others look on. */
+static void
+worker_found_work(struct filch__worker *worker)
+{
+	struct filch_executor *executor = worker->executor;
+
+	if (!worker->searching) {
+		return;
+	}
+	worker->searching = false;
+	if (filch__idle_end_search(&executor->idle) &&
+	    filch__executor_has_work(executor)) {
+		filch__worker_notify(executor);
+	}
+}
+
+/* ---- parking ---- */
+
+static void
+worker_monitor(struct filch_executor *executor)
+{
+	/* [MO1] pairs with filch__executor_tick */
+	if (filch__u32_load_seq_cst(&executor->monitoring) == 0 &&
+	    filch__u32_exchange_seq_cst(&executor->monitoring, 1) == 0) {
+		executor->reactor.driver->interrupt(&executor->reactor);
+	}
+}
+
+static void
+worker_park(struct filch__worker *worker)
+{
+	struct filch_executor *executor = worker->executor;
+	const struct filch__driver *driver = executor->reactor.driver;
+	bool claimed;
+
+	/* [WK2] pairs with filch__worker_notify */
+	(void)filch__idle_park(
+	    &executor->idle, worker->index, worker->searching);
+	worker->searching = false;
+	filch__fence_seq_cst();
+	if (!filch__executor_has_work(executor) &&
+	    filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
+		/* relaxed: a hint for the monitor */
+		filch__u32_store_relaxed(&worker->awake, 0);
+		if (filch__executor_state(executor) !=
+		    FILCH__EXECUTOR_RUNNING) {
+			filch__executor_signal_shutdown(executor);
+		}
+		filch__counter_add(&worker->counters.parks, 1);
+		worker->reaping = true;
+		driver->park(worker->shard);
+		worker->reaping = false;
+		filch__u32_store_relaxed(&worker->awake, 1); /* as above */
+	}
+	claimed = !filch__idle_unpark_self(&executor->idle, worker->index);
+	worker->searching = true;
+	worker_monitor(executor);
+	if (claimed && !filch__executor_has_work(executor)) {
+		filch__counter_add(&worker->counters.spurious_wakes, 1);
+	}
+}
+
+/* ---- the reactor thread's look ---- */
+
+/*
+ * A worker has polled nothing since the last look: take over what it holds up.
+ * Its completions go to the injector, its queues to whoever is woken.
+ */
+static void
+monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
+{
+	const struct filch__driver *driver = executor->reactor.driver;
+	int sleeper;
+
+	driver->flush(worker->shard);
+	(void)driver->reap(worker->shard);
+	if (filch__worker_has_work(worker)) {
+		filch__fence_seq_cst(); /* [WK2] pairs with worker_park */
+		sleeper = filch__idle_claim_any(&executor->idle);
+		if (sleeper >= 0) {
+			driver->wake(executor->workers[sleeper].shard);
+		}
+	}
+}
+
+uint64_t
+filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
+{
+	struct filch_executor *executor =
+	    FILCH__CONTAINER_OF(host, struct filch_executor, host);
+	unsigned i;
+
+	/* [MO1] pairs with worker_monitor */
+	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
+		return (FILCH_NEVER);
+	}
+	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
+		return (executor->tick_ns + MONITOR_INTERVAL_NS);
+	}
+	executor->tick_ns = now_ns;
+	if (filch__idle_parked(&executor->idle) < executor->worker_count) {
+		executor->idle_ticks = 0;
+	} else if (++executor->idle_ticks >= MONITOR_IDLE_TICKS) {
+		executor->idle_ticks = 0;
+		/* [MO1] pairs with worker_monitor */
+		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 0);
+		if (filch__idle_parked(&executor->idle) ==
+		    executor->worker_count) {
+			return (FILCH_NEVER);
+		}
+		/* [MO1] pairs with worker_monitor */
+		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 1);
+	}
+	for (i = 0; i < executor->worker_count; i++) {
+		struct filch__worker *worker = &executor->workers[i];
+		/* relaxed: hints; a wrong one costs a look at the ring */
+		uint64_t polls =
+		    filch__u64_load_relaxed(&worker->counters.polls);
+
+		if (polls == worker->polls_seen &&
+		    filch__u32_load_relaxed(&worker->awake) != 0) {
+			monitor_rescue(executor, worker);
+		}
+		worker->polls_seen = polls;
+	}
+	return (now_ns + MONITOR_INTERVAL_NS);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reactor: choosing a driver, the dedicated thread, stopping.
+ *
+ * Orderings [RT1] the thread publishes until when it means to sleep, then
+ *           looks at the earliest timers once more; who adds a timer stores
+ *           it as the earliest, then looks at what was published.  All by
+ *           seq_cst: one of them sees the other, so no timer is slept through.
+ *           [RS1] stopping is stored, then every shard is cancelled under its
+ *           lock; who submits takes that lock and then loads stopping.
+ */
+#include "reactor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__has_include)
+#if __has_include(<sys/prctl.h>)
+#include <sys/prctl.h>
+#endif
+#endif
+
+#include "../include/private/assert.h"
+#include "../include/private/clock.h"
+#include "../include/private/task_waker.h"
+
+FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
+    __attribute__((tls_model("initial-exec")));
+
+static int driver_open(struct filch__reactor *);
+static int driver_from_environment(enum filch_driver_kind *);
+static void *reactor_main(void *);
+static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
+static uint64_t reactor_earliest(const struct filch__reactor *);
+
+int
+filch__reactor_init(struct filch__reactor *reactor,
+    struct filch__reactor_host *host,
+    const struct filch__reactor_options *options)
+{
+	unsigned count = options->shard_count;
+	sigset_t all;
+	sigset_t old;
+	unsigned i;
+	int result;
+
+	memset(reactor, 0, sizeof(*reactor));
+	reactor->host = host;
+	reactor->options = *options;
+	reactor->shards =
+	    aligned_alloc(FILCH__CACHE_LINE, count * sizeof(*reactor->shards));
+	if (reactor->shards == NULL) {
+		return (-ENOMEM);
+	}
+	memset(reactor->shards, 0, count * sizeof(*reactor->shards));
+	for (i = 0; i < count; i++) {
+		reactor->shards[i].reactor = reactor;
+		reactor->shards[i].index = i;
+		filch__timers_init(&reactor->shards[i].timers);
+	}
+	filch__registrations_init(&reactor->registrations);
+	result =
+	    filch__pool_init(&reactor->pool, reactor, options->pool_threads_max);
+	if (result < 0) {
+		goto fail_pool;
+	}
+	result = driver_open(reactor);
+	if (result < 0) {
+		goto fail_driver;
+	}
+	/* the program's signals are for its own threads */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	result = -pthread_create(&reactor->thread, NULL, reactor_main, reactor);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (result < 0) {
+		goto fail_thread;
+	}
+	return (0);
+
+fail_thread:
+	reactor->driver->close(reactor);
+fail_driver:
+	filch__pool_fini(&reactor->pool);
+fail_pool:
+	filch__registrations_fini(&reactor->registrations);
+	for (i = 0; i < count; i++) {
+		filch__timers_fini(&reactor->shards[i].timers);
+	}
+	free(reactor->shards);
+	return (result);
+}
+
+void
+filch__reactor_fini(struct filch__reactor *reactor)
+{
+	unsigned i;
+
+	/* [RT2] pairs with reactor_main */
+	filch__u32_store_release(&reactor->exiting, 1);
+	reactor->driver->interrupt(reactor);
+	pthread_join(reactor->thread, NULL);
+	filch__pool_fini(&reactor->pool);
+	reactor->driver->close(reactor);
+	filch__registrations_fini(&reactor->registrations);
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		filch__timers_fini(&reactor->shards[i].timers);
+	}
+	free(reactor->shards);
+}
+
+/* ---- choosing a driver ---- */
+
+const char *
+filch_driver_name(enum filch_driver_kind kind)
+{
+	switch (kind) {
+	case FILCH_DRIVER_AUTO:
+		break;
+	case FILCH_DRIVER_URING:
+		return ("uring");
+	case FILCH_DRIVER_POSIX:
+		return ("posix");
+	}
+	return ("auto");
+}
+
+static int
+driver_from_environment(enum filch_driver_kind *ret_kind)
+{
+	const char *name = getenv("FILCH_DRIVER");
+	int kind;
+
+	if (name == NULL || name[0] == '\0') {
+		return (0);
+	}
+	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_POSIX; kind++) {
+		if (strcmp(name,
+			filch_driver_name((enum filch_driver_kind)kind)) == 0) {
+			*ret_kind = (enum filch_driver_kind)kind;
+			return (0);
+		}
+	}
+	return (-EINVAL);
+}
+
+static int
+driver_open_uring(struct filch__reactor *reactor)
+{
+#if defined(FILCH_HAVE_URING)
+	reactor->driver = &filch__driver_uring;
+	return (reactor->driver->open(reactor));
+#else
+	(void)reactor;
+	return (-ENOSYS);
+#endif
+}
+
+static int
+driver_open(struct filch__reactor *reactor)
+{
+	enum filch_driver_kind kind = reactor->options.driver;
+	const char *by = "asked for by option";
+	int result;
+
+	if (kind == FILCH_DRIVER_AUTO) {
+		result = driver_from_environment(&kind);
+		if (result < 0) {
+			return (result);
+		}
+		by = "asked for by FILCH_DRIVER";
+	}
+	if (kind != FILCH_DRIVER_POSIX) {
+		result = driver_open_uring(reactor);
+		if (result == 0 && kind == FILCH_DRIVER_AUTO) {
+			by = "io_uring is available";
+		}
+		if (result == 0 || kind == FILCH_DRIVER_URING) {
+			(void)snprintf(reactor->reason, sizeof(reactor->reason),
+			    "%s", by);
+			return (result);
+		}
+	}
+	if (kind == FILCH_DRIVER_AUTO) {
+		(void)snprintf(reactor->reason, sizeof(reactor->reason),
+		    "io_uring is refused: %s", strerror(-result));
+	} else {
+		(void)snprintf(
+		    reactor->reason, sizeof(reactor->reason), "%s", by);
+	}
+	reactor->driver = &filch__driver_posix;
+	return (reactor->driver->open(reactor));
+}
+
+/* ---- the thread ---- */
+
+static void *
+reactor_main(void *arg)
+{
+	struct filch__reactor *reactor = arg;
+	struct filch__reactor_host *host = reactor->host;
+	uint64_t tick_ns;
+	uint64_t until_ns;
+	uint64_t earliest_ns;
+
+#if defined(PR_SET_TIMERSLACK)
+	/* the default lets the kernel wake it 50 us late */
+	(void)prctl(PR_SET_TIMERSLACK, 1);
+#endif
+	/* [RT2] pairs with filch__reactor_fini */
+	while (filch__u32_load_acquire(&reactor->exiting) == 0) {
+		tick_ns = host->tick(host, filch__clock_ns());
+		until_ns = reactor_expire(reactor,
+		    filch__reactor_is_stopping(reactor) ? FILCH_NEVER :
+							  filch__clock_ns());
+		if (tick_ns < until_ns) {
+			until_ns = tick_ns;
+		}
+		/* [RT1] pairs with filch__reactor_add_timer */
+		(void)filch__u64_exchange_seq_cst(
+		    &reactor->sleeping_until_ns, until_ns);
+		earliest_ns = reactor_earliest(reactor);
+		if (earliest_ns < until_ns) {
+			until_ns = earliest_ns;
+		}
+		reactor->driver->wait(reactor, until_ns);
+		/* awake: it looks at all timers before it sleeps again [RT1] */
+		(void)filch__u64_exchange_seq_cst(
+		    &reactor->sleeping_until_ns, 0);
+		filch__counter_add(&reactor->wakes, 1);
+	}
+	return (NULL);
+}
+
+/* Expire what is due; the earliest timer that is left. */
+static uint64_t
+reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
+{
+	struct filch__expired expired;
+	unsigned i;
+	unsigned k;
+	bool more;
+
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		struct filch__timers *timers = &reactor->shards[i].timers;
+
+		do {
+			expired.count = 0;
+			expired.fired = 0;
+			more = filch__timers_expire(timers, now_ns, &expired);
+			for (k = 0; k < expired.count; k++) {
+				filch__task_wake_held(expired.tasks[k]);
+			}
+			filch__counter_add(
+			    &reactor->timers_fired, expired.fired);
+		} while (more);
+	}
+	return (reactor_earliest(reactor));
+}
+
+static uint64_t
+reactor_earliest(const struct filch__reactor *reactor)
+{
+	uint64_t earliest_ns = FILCH_NEVER;
+	unsigned i;
+
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		/* [RT1] pairs with filch__reactor_add_timer */
+		uint64_t deadline_ns = filch__u64_load_seq_cst(
+		    &reactor->shards[i].timers.earliest_ns);
+
+		if (deadline_ns < earliest_ns) {
+			earliest_ns = deadline_ns;
+		}
+	}
+	return (earliest_ns);
+}
+
+void
+filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
+{
+	struct filch__reactor *reactor = shard->reactor;
+	uint64_t deadline_ns = timer->priv.deadline_ns;
+
+	if (!filch__timers_add(&shard->timers, timer)) {
+		return;
+	}
+	/* [RT1] pairs with reactor_main */
+	filch__fence_seq_cst();
+	if (deadline_ns <
+	    filch__u64_load_seq_cst(&reactor->sleeping_until_ns)) {
+		reactor->driver->interrupt(reactor);
+	}
+}
+
+/* ---- stopping ---- */
+
+void
+filch__reactor_stop(struct filch__reactor *reactor)
+{
+	struct filch_op *list;
+	struct filch_op *op;
+	unsigned i;
+
+	/* [RS1] pairs with filch__reactor_is_stopping */
+	(void)filch__u32_exchange_seq_cst(&reactor->stopping, 1);
+	filch__registrations_shutdown(&reactor->registrations);
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		reactor->driver->cancel_all(&reactor->shards[i]);
+	}
+	list = filch__pool_remove_all(&reactor->pool);
+	for (op = list; op != NULL; op = op->priv.next) {
+		op->priv.result = -ECANCELED;
+	}
+	filch__reactor_complete(reactor, list);
+	reactor->driver->interrupt(reactor);
+}
