@@ -24,8 +24,8 @@ struct filch_aio;
 
 /*
  * How a registered source reports its completions.  It is a value: copy it
- * into the source in register.  It stays safe to use for good; once its Aio is
- * gone, its functions do nothing and return -ESTALE.
+ * into the source in register.  It stays safe to use as long as its executor
+ * lives; once its Aio is gone, its functions do nothing and return -ESTALE.
  */
 struct filch_registrar {
 	struct filch_executor *executor;
@@ -112,7 +112,8 @@ enum {
  * Returns  0; -ENOMEM; -ESHUTDOWN; -EINVAL entries_max is 0 or more than
  *          FILCH_AIO_ENTRIES_MAX; whatever register_source returned.
  * Memory   source stays the caller's and is pinned until filch_aio_into_inner()
- *          or filch_aio_destroy().
+ *          or filch_aio_destroy(), one of which comes before
+ *          filch_executor_destroy().
  * Threads  any.
  */
 FILCH_NODISCARD FILCH_API int filch_aio_new_for_aio(
@@ -126,7 +127,8 @@ FILCH_NODISCARD FILCH_API int filch_aio_new_for_lio(
 
 /*
  * The general form of the two: interest is exactly one of FILCH_INTEREST_AIO
- * and FILCH_INTEREST_LIO, anything else is refused with -EINVAL.
+ * and FILCH_INTEREST_LIO, anything else is refused with -EINVAL, as is more
+ * than one entry for FILCH_INTEREST_AIO.
  */
 FILCH_NODISCARD FILCH_API int filch_aio_new(struct filch_executor *executor,
     const struct filch_aio_source_vtable *vtable, void *source,
