@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# House rules that no compiler knows.  tests/tidy.sh checks them all and that
+# docs/memory-order.md is current; tests/tidy.sh --write makes that file.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+mapfile -t files < <(git ls-files -co --exclude-standard -- '*.c' '*.h' \
+	'*.cpp' '*.sh' '*CMakeLists.txt' 'scripts/*' .ci/run)
+exec perl -w - "${1-}" "${files[@]}" <<'PERL'
+use strict;
+my $write = shift(@ARGV) eq '--write';
+my $failures = 0;
+# Files over 600 lines, with the reason.
+my %long = (
+	'reactor/driver_uring.c' => 'one driver, one file: the port in full',
+);
+my %rank = (executor => 4, aio => 3, reactor => 2, include => 1);
+my (%places, %lines_of);
+
+sub complain { print "@_\n"; $failures++; }
+
+sub check_include {
+	my ($file, $n, $what, $layer) = @_;
+	my $where = "$file:$n";
+	complain("$where: <liburing.h> belongs to driver_uring.c")
+		if $what eq 'liburing.h' && $file !~ m{^(reactor/driver_uring\.c|benchmarks/|tests/)};
+	complain("$where: <$what> belongs to driver_kqueue.c")
+		if $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/driver_kqueue\.c|^tests/kqueue_model/};
+	complain("$where: <$what> belongs to atomic.h and the wrappers of ck")
+		if $what =~ /^ck_/ && $file !~ m{^(include/private/(atomic|plain)\.h|executor/(deque|injector)\.[ch])$};
+	return if !defined $rank{$layer} || $what !~ m{^(?:\.\./)+(\w+)/};
+	complain("$where: $layer must not include $1")
+		if defined $rank{$1} && $rank{$1} > $rank{$layer};
+}
+
+sub check_atomics {
+	my ($file, $lines) = @_;
+	for my $i (0 .. $#$lines) {
+		my $line = $lines->[$i];
+		next if $line !~ /\bfilch__\w+_(acquire|release|acq_rel|seq_cst)\s*\(/;
+		my $from = $i < 3 ? 0 : $i - 3;
+		my $near = join("\n", @$lines[$from .. $i]);
+		my @tags = $near =~ /\[([A-Z]+\d+)\]/g;
+		complain("$file:" . ($i + 1) . ": $1 without a tag") if !@tags;
+		push(@{ $places{$_} }, "$file:" . ($i + 1) . " ($1)") for @tags;
+	}
+}
+
+for my $file (@ARGV) {
+	open(my $in, '<', $file) or next;
+	chomp(my @lines = <$in>);
+	close($in);
+	my ($layer) = $file =~ m{^(\w+)/};
+	$layer = '' if !defined $layer;
+	complain("$file: no SPDX line")
+		if !grep { /SPDX-License-Identifier: BSD-2-Clause/ } @lines[0 .. ($#lines < 1 ? $#lines : 1)];
+	complain("$file: over 600 lines") if @lines > 600 && !$long{$file};
+	my $start = 0;
+	for my $i (0 .. $#lines) {
+		my ($n, $line) = ($i + 1, $lines[$i]);
+		complain("$file:$n: unfinished") if $line =~ /\b(TODO|FIXME|XXX)\b/ && $file ne 'tests/tidy.sh';
+		next if $file !~ /\.(c|h|cpp)$/;
+		check_include($file, $n, $1, $layer) if $line =~ /^#\s*include\s+[<"]([^>"]+)/;
+		complain("$file:$n: system named outside compiler.h")
+			if $line =~ /^#.*\b__(linux__|FreeBSD__)\b/ && $file ne 'include/private/compiler.h';
+		$start = $n if $line eq '{';
+		if ($line eq '}' && $start) {
+			complain("$file:$start: function of " . ($n - $start + 1) . " lines")
+				if $n - $start + 1 > 70;
+			$start = 0;
+		}
+	}
+	check_atomics($file, \@lines)
+		if $file =~ m{^(executor|aio|reactor|include)/} && $file ne 'include/private/atomic.h';
+}
+
+my $text = "# Memory orders\n\nMade by `tests/tidy.sh --write`: each ordering that the code relies on, by\nthe tag in its comment, and where its sides are.\n";
+for my $tag (sort keys %places) {
+	complain("[$tag] has one side only: $places{$tag}[0]") if @{ $places{$tag} } < 2;
+	$text .= "\n## $tag\n\n" . join('', map { s/:\d+ / /r =~ s/^/- /r . "\n" } @{ $places{$tag} });
+}
+my $path = 'docs/memory-order.md';
+if ($write) {
+	mkdir('docs');
+	open(my $out, '>', $path) or die("$path: $!\n");
+	print $out $text;
+	close($out);
+} else {
+	my $old = '';
+	if (open(my $in, '<', $path)) { local $/; $old = <$in>; close($in); }
+	complain("$path is not current: tests/tidy.sh --write") if $old ne $text;
+}
+print "tidy: $failures complaints\n" if $failures;
+exit($failures ? 1 : 0);
+PERL
