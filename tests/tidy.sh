@@ -21,12 +21,12 @@ my (%places, %lines_of);
 sub complain { print "@_\n"; $failures++; }
 
 sub check_include {
-	my ($file, $n, $what, $layer) = @_;
+	my ($file, $n, $quote, $what, $layer) = @_;
 	my $where = "$file:$n";
 	complain("$where: <liburing.h> belongs to driver_uring.c")
 		if $what eq 'liburing.h' && $file !~ m{^(reactor/driver_uring\.c|benchmarks/|tests/)};
 	complain("$where: <$what> belongs to driver_kqueue.c")
-		if $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/driver_kqueue\.c|^tests/kqueue_model/};
+		if $quote eq '<' && $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/driver_kqueue\.c|^tests/kqueue_model/};
 	complain("$where: <$what> belongs to atomic.h and the wrappers of ck")
 		if $what =~ /^ck_/ && $file !~ m{^(include/private/(atomic|plain)\.h|executor/(deque|injector)\.[ch])$};
 	return if !defined $rank{$layer} || $what !~ m{^(?:\.\./)+(\w+)/};
@@ -38,12 +38,13 @@ sub check_atomics {
 	my ($file, $lines) = @_;
 	for my $i (0 .. $#$lines) {
 		my $line = $lines->[$i];
-		next if $line !~ /\bfilch__\w+_(acquire|release|acq_rel|seq_cst)\s*\(/;
+		next if $line !~ /\bfilch__(?:u32|u64|ptr|fence)\w*_(acquire|release|acq_rel|seq_cst)\s*\(/;
+		my $order = $1;
 		my $from = $i < 3 ? 0 : $i - 3;
 		my $near = join("\n", @$lines[$from .. $i]);
 		my @tags = $near =~ /\[([A-Z]+\d+)\]/g;
-		complain("$file:" . ($i + 1) . ": $1 without a tag") if !@tags;
-		push(@{ $places{$_} }, "$file:" . ($i + 1) . " ($1)") for @tags;
+		complain("$file:" . ($i + 1) . ": $order without a tag") if !@tags;
+		push(@{ $places{$_} }, "$file:" . ($i + 1) . " ($order)") for @tags;
 	}
 }
 
@@ -61,7 +62,7 @@ for my $file (@ARGV) {
 		my ($n, $line) = ($i + 1, $lines[$i]);
 		complain("$file:$n: unfinished") if $line =~ /\b(TODO|FIXME|XXX)\b/ && $file ne 'tests/tidy.sh';
 		next if $file !~ /\.(c|h|cpp)$/;
-		check_include($file, $n, $1, $layer) if $line =~ /^#\s*include\s+[<"]([^>"]+)/;
+		check_include($file, $n, $1, $2, $layer) if $line =~ /^#\s*include\s+([<"])([^>"]+)/;
 		complain("$file:$n: system named outside compiler.h")
 			if $line =~ /^#.*\b__(linux__|FreeBSD__)\b/ && $file ne 'include/private/compiler.h';
 		$start = $n if $line eq '{';
