@@ -100,6 +100,9 @@ void filch__reactor_fini(struct filch__reactor *reactor);
  */
 void filch__reactor_stop(struct filch__reactor *reactor);
 
+/* True if nothing is in flight, queued in the pool, or timed. */
+bool filch__reactor_is_quiet(struct filch__reactor *reactor);
+
 static inline bool
 filch__reactor_is_stopping(const struct filch__reactor *reactor)
 {
