@@ -1,74 +1,53 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The latency histogram: bucket arithmetic and percentiles. */
+/*
+ * The parts of the histogram that are not on the hot way.
+ */
 #include "histogram.h"
 
-/* Values below HISTOGRAM_STEPS have a bucket each, so small ones are exact. */
-static unsigned
-bucket_of(uint64_t ns)
-{
-	unsigned shift;
+#include <string.h>
 
-	if (ns < HISTOGRAM_STEPS) {
-		return (unsigned)ns;
-	}
-	shift = 63U - (unsigned)__builtin_clzll(ns) - HISTOGRAM_STEP_BITS;
-	return (shift + 1U) * HISTOGRAM_STEPS +
-	    (unsigned)((ns >> shift) - HISTOGRAM_STEPS);
+void
+histogram_init(struct histogram *histogram)
+{
+	memset(histogram, 0, sizeof(*histogram));
 }
 
-/* The largest value that falls into the bucket. */
+void
+histogram_merge(struct histogram *target, const struct histogram *source)
+{
+	target->count += source->count;
+	if (source->max > target->max) {
+		target->max = source->max;
+	}
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		target->buckets[i] += source->buckets[i];
+	}
+}
+
+/* The largest value that falls into a bucket. */
 static uint64_t
-bucket_top(unsigned bucket)
+bucket_top(unsigned index)
 {
-	unsigned shift;
-	uint64_t step;
-
-	if (bucket < HISTOGRAM_STEPS) {
-		return bucket;
+	if (index < (1U << HISTOGRAM_BITS)) {
+		return (index);
 	}
-	shift = bucket / HISTOGRAM_STEPS - 1U;
-	step = bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS;
-	return (step << shift) + ((UINT64_C(1) << shift) - 1U);
-}
-
-void
-histogram_record(struct histogram *h, uint64_t ns)
-{
-	h->bucket[bucket_of(ns)]++;
-	h->count++;
-	if (ns > h->max) {
-		h->max = ns;
-	}
-}
-
-void
-histogram_merge(struct histogram *into, const struct histogram *from)
-{
-	unsigned i;
-
-	for (i = 0; i < HISTOGRAM_BUCKETS; i++) {
-		into->bucket[i] += from->bucket[i];
-	}
-	into->count += from->count;
-	if (from->max > into->max) {
-		into->max = from->max;
-	}
+	unsigned shift = (index >> HISTOGRAM_BITS) - 1U;
+	uint64_t step = index - (shift << HISTOGRAM_BITS);
+	return (((step + 1) << shift) - 1);
 }
 
 uint64_t
-histogram_permille(const struct histogram *h, unsigned permille)
+histogram_percentile(const struct histogram *histogram, double fraction)
 {
+	uint64_t rank = (uint64_t)(fraction * (double)histogram->count);
 	uint64_t seen = 0;
-	uint64_t rank;
-	unsigned i;
 
-	/* Rounded up: the p999 of ten samples is the largest of them. */
-	rank = (h->count * permille + 999U) / 1000U;
-	for (i = 0; i < HISTOGRAM_BUCKETS && rank > 0; i++) {
-		seen += h->bucket[i];
-		if (seen >= rank) {
-			return bucket_top(i) < h->max ? bucket_top(i) : h->max;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		seen += histogram->buckets[i];
+		if (seen > rank) {
+			uint64_t top = bucket_top(i);
+			return (top < histogram->max ? top : histogram->max);
 		}
 	}
-	return 0;
+	return (histogram->max);
 }

@@ -1,142 +1,156 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The plain baseline: threads that call pread(2) and pwrite(2).  --iodepth is
- * accepted, so that command lines agree, but a thread has one call at a time.
+ * The limit of plain threads: pread and pwrite, a thread a worker.
+ * The depth is one whatever --iodepth says.
  */
+#include "workload.h"
+
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "workload.h"
-
 struct worker {
-	_Alignas(64) const struct workload_options *options;
-	const struct workload_file *file;
+	const struct workload *workload;
+	struct workload_stats *stats;
+	pthread_barrier_t *barrier;
 	unsigned index;
+	int error;
 	pthread_t thread;
-	struct workload_result result;
 };
 
-static ssize_t
-run_op(const struct worker *w, const struct workload_op *op, void *buffer)
+static int64_t
+step_run(const struct workload *workload, const struct workload_step *step,
+    void *buffer)
 {
-	size_t bs = w->options->bs;
-	off_t at = (off_t)op->offset;
+	size_t size = (size_t)workload->block_size;
 
-	switch (op->kind) {
-	case WORKLOAD_OP_READ: return pread(w->file->fd, buffer, bs, at);
-	case WORKLOAD_OP_WRITE:
-		workload_fill(buffer, bs, op->offset, w->options->seed);
-		return pwrite(w->file->fd, buffer, bs, at);
-	case WORKLOAD_OP_FSYNC: return fsync(w->file->fd);
-	default: return fdatasync(w->file->fd);
+	switch (step->kind) {
+	case KIND_READ:
+		return (pread(workload->fd, buffer, size, (off_t)step->offset));
+	case KIND_WRITE:
+		workload_fill(workload, buffer, step->offset, size);
+		return (
+		    pwrite(workload->fd, buffer, size, (off_t)step->offset));
+	case KIND_FSYNC:
+		return (fsync(workload->fd));
+	default:
+		return (fdatasync(workload->fd));
 	}
 }
 
-/* Counts the outcome; anything but a whole block of right bytes is an error. */
 static void
-account(struct worker *w, const struct workload_op *op, ssize_t got,
-    const void *buffer)
+worker_loop(struct worker *worker, void *buffer)
 {
-	const struct workload_options *o = w->options;
-	bool moves = op->kind <= WORKLOAD_OP_WRITE;
+	const struct workload *workload = worker->workload;
+	struct workload_cursor cursor;
+	struct workload_step step;
 
-	w->result.ops++;
-	if (got < 0 || (moves && (uint64_t)got != o->bs)) {
-		if (w->result.errors++ == 0) {
-			workload_complain(o, w->file->path,
-			    op->kind == WORKLOAD_OP_READ ? "read" :
-				moves		 ? "write" :
-						   "fsync",
-			    got < 0 ? errno : EIO);
-		}
-		return;
-	}
-	w->result.bytes += (uint64_t)got;
-	if (o->verify && op->kind == WORKLOAD_OP_READ &&
-	    !workload_check(buffer, o->bs, op->offset, o->seed)) {
-		if (w->result.errors++ == 0) {
-			workload_complain(o, w->file->path, "verify", EILSEQ);
+	workload_cursor_init(&cursor, workload, worker->index);
+	uint64_t now = workload_now_ns();
+	uint64_t stop = now +
+	    (uint64_t)workload->runtime_s * UINT64_C(1000000000);
+	uint64_t rounds = 0;
+	while (now < stop && workload_next(&cursor, workload, &step)) {
+		int64_t result = step_run(workload, &step, buffer);
+		workload_account(workload, worker->stats, &step, buffer,
+		    result);
+		rounds++;
+		/* One clock reading ends this operation, starts the next. */
+		if (workload->latency || (rounds & 63) == 0) {
+			uint64_t then = now;
+			now = workload_now_ns();
+			if (workload->latency) {
+				histogram_record(&worker->stats->latency,
+				    now - then);
+			}
 		}
 	}
 }
 
 static void *
-work(void *argument)
+worker_main(void *context)
 {
-	struct worker *w = argument;
-	const struct workload_options *o = w->options;
-	struct workload_stream stream;
-	struct workload_op op;
+	struct worker *worker = context;
 	void *buffer = NULL;
-	uint64_t now;
-	unsigned turn = 0;
 
-	if (o->pin) {
-		workload_pin(w->index);
+	workload_pin(worker->workload, worker->index);
+	if (posix_memalign(&buffer, 4096, worker->workload->block_size) != 0) {
+		worker->error = -ENOMEM;
 	}
-	if (posix_memalign(&buffer, 4096, o->bs) != 0) {
-		w->result.errors++;
-		workload_complain(o, w->file->path, "allocate", ENOMEM);
-		return NULL;
-	}
-	now = workload_now_ns();
-	workload_stream_init(&stream, o, w->file, w->index, now);
-	while (workload_stream_next(&stream, now, &op)) {
-		ssize_t got = run_op(w, &op, buffer);
-
-		account(w, &op, got, buffer);
-		if (o->lat) {
-			uint64_t end = workload_now_ns();
-
-			histogram_record(&w->result.lat, end - now);
-			now = end;
-		} else if (++turn % 64 == 0) {
-			now = workload_now_ns();
-		}
+	pthread_barrier_wait(worker->barrier);
+	if (worker->error == 0) {
+		worker_loop(worker, buffer);
 	}
 	free(buffer);
-	return NULL;
+	return (NULL);
+}
+
+static int
+run(const struct workload *workload, struct worker *workers,
+    struct workload_stats *stats)
+{
+	pthread_barrier_t barrier;
+	int failed = 0;
+
+	pthread_barrier_init(&barrier, NULL, workload->workers + 1);
+	for (unsigned i = 0; i < workload->workers; i++) {
+		workers[i].workload = workload;
+		workers[i].stats = &stats[i];
+		workers[i].barrier = &barrier;
+		workers[i].index = i;
+		if (pthread_create(&workers[i].thread, NULL, worker_main,
+		    &workers[i]) != 0) {
+			fprintf(stderr, "pthread_create: failed\n");
+			/* Others wait at the barrier: there is no way on. */
+			exit(1);
+		}
+	}
+	pthread_barrier_wait(&barrier);
+	uint64_t cpu = workload_cpu_ns();
+	uint64_t start = workload_now_ns();
+	for (unsigned i = 0; i < workload->workers; i++) {
+		pthread_join(workers[i].thread, NULL);
+		if (workers[i].error != 0) {
+			fprintf(stderr, "worker: %s\n",
+			    strerror(-workers[i].error));
+			failed = 1;
+		}
+	}
+	uint64_t elapsed = workload_now_ns() - start;
+	cpu = workload_cpu_ns() - cpu;
+	pthread_barrier_destroy(&barrier);
+	if (failed == 0) {
+		workload_report(workload, "raw_pread", stats, elapsed, cpu);
+	}
+	for (unsigned i = 0; i < workload->workers; i++) {
+		failed |= stats[i].errors != 0;
+	}
+	return (failed);
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct worker workers[WORKLOAD_WORKERS_MAX];
-	static struct workload_result sum;
-	struct workload_options o;
-	struct workload_file file;
-	uint64_t start;
-	unsigned started;
-	unsigned i;
+	struct workload workload;
+	int status = workload_parse(&workload, argc, argv);
 
-	workload_parse(&o, "raw_pread", argc, argv);
-	workload_file_open(&file, &o);
-	sum.cpu_ns = workload_cpu_ns();
-	start = workload_now_ns();
-	for (started = 0; started < o.workers; started++) {
-		struct worker *w = &workers[started];
-		int error;
-
-		w->options = &o;
-		w->file = &file;
-		w->index = started;
-		error = pthread_create(&w->thread, NULL, work, w);
-		if (error != 0) {
-			workload_complain(&o, file.path, "thread", error);
-			sum.errors++;
-			break;
-		}
+	if (status != 0) {
+		return (status == 1 ? 0 : status);
 	}
-	for (i = 0; i < started; i++) {
-		pthread_join(workers[i].thread, NULL);
-		workload_result_merge(&sum, &workers[i].result);
+	status = workload_prepare(&workload);
+	if (status == 0) {
+		struct worker *workers = calloc(workload.workers,
+		    sizeof(*workers));
+		struct workload_stats *stats = calloc(workload.workers,
+		    sizeof(*stats));
+		status = workers == NULL || stats == NULL ?
+		    1 : run(&workload, workers, stats);
+		free(workers);
+		free(stats);
 	}
-	sum.elapsed_ns = workload_now_ns() - start;
-	sum.cpu_ns = workload_cpu_ns() - sum.cpu_ns;
-	workload_report(stdout, &o, "pread", &sum);
-	workload_file_close(&file);
-	return sum.errors == 0 ? 0 : 1;
+	workload_cleanup(&workload);
+	return (status);
 }

@@ -1,134 +1,117 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What raw_uring, raw_pread and `filch bench` have in common: the options, the
- * file, the sequence of operations, and the report.  Only who does the I/O
- * differs, so their figures can be compared.
+ * What every I/O benchmark shares: fio-like options, the file under test with
+ * its checkable content, the sequence of operations, and the report.
+ * The raw programs and `filch bench` use it alike, so that they differ only
+ * in how an operation is carried out.
  */
-#ifndef FILCH_BENCH_WORKLOAD_H
-#define FILCH_BENCH_WORKLOAD_H
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <time.h>
 
 #include "histogram.h"
 
-#define WORKLOAD_PATH_MAX 4096
-#define WORKLOAD_WORKERS_MAX 256
+enum workload_rw { RW_RANDREAD, RW_RANDWRITE, RW_READ, RW_WRITE, RW_RANDRW };
 
-enum workload_rw {
-	WORKLOAD_READ,
-	WORKLOAD_WRITE,
-	WORKLOAD_RANDREAD,
-	WORKLOAD_RANDWRITE,
-	WORKLOAD_RANDRW,
-};
+enum workload_kind { KIND_READ, KIND_WRITE, KIND_FSYNC, KIND_FDATASYNC };
 
-enum workload_kind {
-	WORKLOAD_OP_READ,
-	WORKLOAD_OP_WRITE,
-	WORKLOAD_OP_FSYNC,
-	WORKLOAD_OP_FDATASYNC,
-};
-
-struct workload_options {
-	const char *program;	/* for messages */
-	const char *driver;	/* as asked: auto, uring or posix */
-	const char *ring_flags; /* raw_uring only: plain, coop or defer */
-	const char *filename;	/* NULL: a file of our own */
+struct workload {
 	enum workload_rw rw;
-	uint64_t bs;
+	uint64_t block_size;
 	uint64_t size;
-	uint64_t runtime;    /* seconds; 0: until number_ios */
-	uint64_t number_ios; /* over all workers; 0: until runtime */
-	uint64_t fsync;	     /* after so many writes; 0: never */
-	uint64_t fdatasync;
-	uint64_t batch; /* operations to one submission; 0: the program's */
+	uint64_t number_ios; /* over all workers; 0 is no bound */
 	uint64_t seed;
-	unsigned iodepth;
+	unsigned iodepth; /* per worker */
 	unsigned workers;
+	unsigned runtime_s;
+	unsigned fsync_every;
+	unsigned fdatasync_every;
+	unsigned batch;
 	bool direct;
 	bool verify;
-	bool json;
-	bool overwrite;
 	bool pin;
 	bool lock;
-	bool lat;
-};
-
-struct workload_file {
+	bool latency;
+	bool overwrite;
+	bool json;
+	bool created; /* the file is ours and goes away at the end */
+	const char *driver;
+	const char *ring_flags;
+	const char *filename;
+	char temporary[64];
+	void *locked;
 	int fd;
-	bool made; /* ours to remove */
-	void *map; /* locked pages, or NULL */
-	uint64_t size;
-	char path[WORKLOAD_PATH_MAX];
 };
 
-struct workload_op {
+/* What one worker did.  Written by that worker only. */
+struct workload_stats {
+	uint64_t operations;
+	uint64_t bytes;
+	uint64_t errors;
+	uint64_t mismatches;
+	struct histogram latency;
+};
+
+/* One worker's own sequence of operations. */
+struct workload_cursor {
+	uint64_t random;
+	uint64_t blocks;
+	uint64_t next;
+	uint64_t writes;
+	uint64_t left;
+	bool sync_due;
+};
+
+struct workload_step {
 	enum workload_kind kind;
 	uint64_t offset;
 };
 
-/* One worker's sequence of operations. */
-struct workload_stream {
-	const struct workload_options *options;
-	uint64_t random;
-	uint64_t blocks; /* blocks of the file */
-	uint64_t next;	 /* next block of a sequential run */
-	uint64_t left;	 /* operations still to start */
-	uint64_t deadline_ns;
-	uint64_t writes;
-	bool sync_due;
-};
-
-/* One worker's result, and their sum. */
-struct workload_result {
-	uint64_t ops;
-	uint64_t bytes;
-	uint64_t errors;
-	uint64_t elapsed_ns;
-	uint64_t cpu_ns;
-	struct histogram lat;
-};
-
-/* Exits with 0 after --help and with 2 and one line on bad input. */
-void workload_parse(struct workload_options *o, const char *program, int argc,
-    char **argv);
-const char *workload_rw_name(enum workload_rw rw);
-
 /*
- * Opens or makes the file; exits with 1 on failure, having removed what it
- * made.  From here SIGINT and SIGTERM only set a flag, so that close can clean
- * up.
+ * Fill workload from the arguments.  Prints one line and returns 2 on bad
+ * input, 1 after --help, else 0.
  */
-void workload_file_open(struct workload_file *f,
-    const struct workload_options *o);
-void workload_file_close(struct workload_file *f);
-bool workload_interrupted(void);
+int workload_parse(struct workload *workload, int argc, char **argv);
 
-/* Content is a function of offset and seed; so each byte can be checked. */
-void workload_fill(void *buffer, size_t length, uint64_t offset, uint64_t seed);
-bool workload_check(const void *buffer, size_t length, uint64_t offset,
-    uint64_t seed);
+/* Open or make the file.  Prints one line and returns 1 on failure. */
+int workload_prepare(struct workload *workload);
+void workload_cleanup(struct workload *workload);
 
-void workload_stream_init(struct workload_stream *s,
-    const struct workload_options *o, const struct workload_file *f,
-    unsigned worker, uint64_t now_ns);
-/* False when the run is over: no operation is to be started any more. */
-bool workload_stream_next(struct workload_stream *s, uint64_t now_ns,
-    struct workload_op *ret_op);
+void workload_cursor_init(struct workload_cursor *cursor,
+    const struct workload *workload, unsigned worker);
 
-uint64_t workload_now_ns(void);
+/* The next operation; false when the worker's share of number_ios is done. */
+bool workload_next(struct workload_cursor *cursor,
+    const struct workload *workload, struct workload_step *step);
+
+/* Content of a block follows from seed and offset alone. */
+void workload_fill(const struct workload *workload, void *buffer,
+    uint64_t offset, uint64_t size);
+bool workload_check(const struct workload *workload, const void *buffer,
+    uint64_t offset, uint64_t size);
+
+void workload_pin(const struct workload *workload, unsigned worker);
 uint64_t workload_cpu_ns(void);
-void workload_pin(unsigned cpu);
-/* Says path, operation and strerror(error) on one line. */
-void workload_complain(const struct workload_options *o, const char *path,
-    const char *operation, int error);
 
-void workload_result_merge(struct workload_result *into,
-    const struct workload_result *from);
-void workload_report(FILE *out, const struct workload_options *o,
-    const char *driver, const struct workload_result *r);
+/* Count one finished operation: result as the system call gave it. */
+void workload_account(const struct workload *workload,
+    struct workload_stats *stats, const struct workload_step *step,
+    const void *buffer, int64_t result);
 
-#endif
+void workload_report(const struct workload *workload, const char *driver,
+    const struct workload_stats *stats, uint64_t elapsed_ns, uint64_t cpu_ns);
+
+static inline uint64_t
+workload_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((uint64_t)now.tv_sec * UINT64_C(1000000000) +
+	    (uint64_t)now.tv_nsec);
+}
+
+#endif /* BENCH_WORKLOAD_H */

@@ -112,6 +112,7 @@ filch_executor_create(const struct filch_executor_options *given,
 {
 	struct filch_executor_options options;
 	struct filch__reactor_options reactor_options;
+	pthread_condattr_t monotonic;
 	struct filch_executor *executor;
 	int result = options_complete(given, &options);
 
@@ -129,7 +130,10 @@ filch_executor_create(const struct filch_executor_options *given,
 	executor->host.tick = filch__executor_tick;
 	filch__lock_init(&executor->orphan_lock);
 	pthread_mutex_init(&executor->shutdown_mutex, NULL);
-	filch__cond_init_monotonic(&executor->shutdown_progress);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&executor->shutdown_progress, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	filch__injector_init(&executor->injector);
 	filch__idle_init(&executor->idle, options.worker_count);
 	result = workers_init(executor);
@@ -392,8 +396,12 @@ filch__executor_finished_outside(struct filch_executor *executor)
 	filch__lock_leave(&executor->orphan_lock);
 	if (last) {
 		executor_free(executor);
-	} else if (filch__worker_current == NULL) {
-		/* a worker signals when it parks */
+		return;
+	}
+	/* a worker signals when it parks */
+	if (filch__worker_current == NULL &&
+	    filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
+		filch__executor_signal_shutdown(executor);
 	}
 }
 

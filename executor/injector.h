@@ -23,10 +23,9 @@
  *           (acquire), load left by is_empty: who finds the stack taken away
  *           finds left set, until the list is empty.
  *           [IJ3] push: CAS stack, filch__idle_claim() loads the idle word.
- *           parker: changes that word, fence, is_empty.  Store-load on both
- *           sides, hence seq_cst on the CAS (which is the publisher's half: a
- *           push needs no fence of its own) and a seq_cst fence in
- *           filch__idle_park().
+ *           parker: changes that word, is_empty loads stack.  Store-load on
+ *           both sides, hence all four seq_cst; with that the push needs no
+ *           fence of its own.
  *           [IJ4] add pushed, CAS stack; exchange stack, store popped
  *           (release); count loads popped (acquire) first: never negative, and
  *           never 0 while a task that the caller knows of is queued.
@@ -96,7 +95,7 @@ static inline bool
 filch__injector_is_empty(const struct filch__injector *injector)
 {
 	/* [IJ2] pairs with the exchange in pop; [IJ3] with the CAS in push */
-	if (filch__ptr_load_acquire(&injector->stack) != NULL) {
+	if (filch__ptr_load_seq_cst(&injector->stack) != NULL) {
 		return (false);
 	}
 	/* [IJ2] pairs with the stores of left in pop */

@@ -318,3 +318,28 @@ filch__reactor_stop(struct filch__reactor *reactor)
 	filch__reactor_complete(reactor, list);
 	reactor->driver->interrupt(reactor);
 }
+
+bool
+filch__reactor_is_quiet(struct filch__reactor *reactor)
+{
+	uint64_t in_flight;
+	uint64_t waiting;
+	unsigned i;
+	bool busy;
+
+	if (reactor_earliest(reactor) != FILCH_NEVER) {
+		return (false);
+	}
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		reactor->driver->depths(
+		    &reactor->shards[i], &in_flight, &waiting);
+		if (in_flight + waiting > 0) {
+			return (false);
+		}
+	}
+	pthread_mutex_lock(&reactor->pool.mutex);
+	busy = reactor->pool.depth > 0 ||
+	    reactor->pool.threads > reactor->pool.idle;
+	pthread_mutex_unlock(&reactor->pool.mutex);
+	return (!busy);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * filch info: the driver an executor gets here and why, what the kernel
+ * offers, the limits in force, the version.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <filch/filch.h>
+
+#include "tool.h"
+
+struct info {
+	struct utsname system;
+	char features[512];
+	const char *driver;
+	const char *reason;
+	unsigned workers;
+};
+
+static void
+print_string(const char *name, const char *text)
+{
+	printf("\"%s\":\"", name);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\') {
+			printf("\\%c", *text);
+		} else if ((unsigned char)*text < 0x20) {
+			printf("\\u%04x", (unsigned)*text);
+		} else {
+			putchar(*text);
+		}
+	}
+	putchar('"');
+}
+
+/* The soft limit; -1 stands for none, as JSON has no infinity. */
+static intmax_t
+limit_of(int resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY) {
+		return (-1);
+	}
+	return ((intmax_t)limit.rlim_cur);
+}
+
+static void
+print_json(const struct info *info)
+{
+	putchar('{');
+	print_string("version", filch_version());
+	putchar(',');
+	print_string("driver", info->driver);
+	putchar(',');
+	print_string("reason", info->reason);
+	putchar(',');
+	print_string("system", info->system.sysname);
+	putchar(',');
+	print_string("kernel", info->system.release);
+	putchar(',');
+	print_string("io_uring", info->features);
+	printf(",\"limits\":{\"workers\":%u,\"workers_max\":%u,"
+	       "\"ring_entries\":%u,\"ring_entries_max\":%u,"
+	       "\"pool_threads\":%u,\"pool_threads_max\":%u,"
+	       "\"memlock_bytes\":%jd,\"nofile\":%jd}}\n",
+	    info->workers, (unsigned)FILCH_WORKERS_MAX,
+	    (unsigned)FILCH_RING_ENTRIES_DEFAULT,
+	    (unsigned)FILCH_RING_ENTRIES_MAX,
+	    (unsigned)FILCH_POOL_THREADS_DEFAULT,
+	    (unsigned)FILCH_POOL_THREADS_MAX, limit_of(RLIMIT_MEMLOCK),
+	    limit_of(RLIMIT_NOFILE));
+}
+
+static void
+print_limit(const char *name, intmax_t limit, const char *unit)
+{
+	if (limit < 0) {
+		printf("%-14s unlimited\n", name);
+	} else {
+		printf("%-14s %jd%s\n", name, limit, unit);
+	}
+}
+
+static void
+print_table(const struct info *info)
+{
+	printf("%-14s %s\n", "version", filch_version());
+	printf("%-14s %s\n", "driver", info->driver);
+	printf("%-14s %s\n", "why", info->reason);
+	printf("%-14s %s %s\n", "kernel", info->system.sysname,
+	    info->system.release);
+	printf("%-14s %s\n", "io_uring", info->features);
+	printf("%-14s %u (at most %u)\n", "workers", info->workers,
+	    (unsigned)FILCH_WORKERS_MAX);
+	printf("%-14s %u a worker (at most %u)\n", "ring entries",
+	    (unsigned)FILCH_RING_ENTRIES_DEFAULT,
+	    (unsigned)FILCH_RING_ENTRIES_MAX);
+	printf("%-14s %u (at most %u)\n", "pool threads",
+	    (unsigned)FILCH_POOL_THREADS_DEFAULT,
+	    (unsigned)FILCH_POOL_THREADS_MAX);
+	print_limit("RLIMIT_MEMLOCK", limit_of(RLIMIT_MEMLOCK), " bytes");
+	print_limit("RLIMIT_NOFILE", limit_of(RLIMIT_NOFILE), " files");
+}
+
+/* Result: the exit code, or -1 to go on. */
+static int
+parse(int argc, char **argv, bool *ret_json)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--output=json") == 0) {
+			*ret_json = true;
+		} else if (strcmp(argv[i], "--output=table") == 0) {
+			*ret_json = false;
+		} else if (strcmp(argv[i], "--help") == 0) {
+			puts("usage: filch info [--output=table|json]");
+			return (TOOL_DONE);
+		} else if (strncmp(argv[i], "--output", 8) == 0) {
+			fprintf(stderr,
+			    "filch info: --output: must be table or json\n");
+			return (TOOL_USAGE);
+		} else {
+			fprintf(stderr,
+			    "filch info: %s: must be a known option\n",
+			    argv[i]);
+			return (TOOL_USAGE);
+		}
+	}
+	return (-1);
+}
+
+int
+tool_info(int argc, char **argv)
+{
+	struct filch_executor *executor;
+	struct info info = { .workers = 0 };
+	bool json = false;
+	int rc = parse(argc, argv, &json);
+
+	if (rc >= 0) {
+		return (rc);
+	}
+	rc = filch_executor_create(NULL, &executor);
+	if (rc != 0) {
+		fprintf(stderr, "filch info: executor: create: %s\n",
+		    strerror(-rc));
+		return (TOOL_FAILED);
+	}
+	(void)uname(&info.system);
+	(void)tool_uring_features(info.features, sizeof(info.features));
+	info.driver = filch_driver_name(filch_executor_driver(executor));
+	info.reason = filch_executor_driver_reason(executor);
+	info.workers = filch_executor_worker_count(executor);
+	if (json) {
+		print_json(&info);
+	} else {
+		print_table(&info);
+	}
+	filch_executor_destroy(executor);
+	return (fflush(stdout) == 0 ? TOOL_DONE : TOOL_FAILED);
+}

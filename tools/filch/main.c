@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * filch, the command-line tool: finds the subcommand.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <filch/filch.h>
+
+#include "tool.h"
+
+static const char usage[] =
+    "usage: filch bench [--OPTION=VALUE ...] [FILE]\n"
+    "       filch copy [--OPTION=VALUE ...] SRC DST\n"
+    "       filch info [--output=table|json]\n"
+    "       filch --help | --version\n"
+    "filch COMMAND --help lists the options of a command.\n";
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+	} commands[] = {
+		{ "bench", tool_bench },
+		{ "copy", tool_copy },
+		{ "info", tool_info },
+	};
+
+	if (argc < 2) {
+		fprintf(stderr,
+		    "filch: COMMAND: must be bench, copy or info\n");
+		return (TOOL_USAGE);
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			return (commands[i].run(argc - 1, argv + 1));
+		}
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		fputs(usage, stdout);
+		return (TOOL_DONE);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("filch %s\n", filch_version());
+		return (TOOL_DONE);
+	}
+	fprintf(stderr, "filch: %s: must be bench, copy or info\n", argv[1]);
+	return (TOOL_USAGE);
+}
