@@ -6,6 +6,13 @@
 #include <sched.h>
 #include <unistd.h>
 
+/* Where the BSDs keep pthread_setaffinity_np. */
+#if defined(__has_include)
+#if __has_include(<pthread_np.h>)
+#include <pthread_np.h>
+#endif
+#endif
+
 static unsigned
 bounded(long count)
 {
@@ -35,7 +42,7 @@ filch__cpus_pin(pthread_t thread, unsigned index)
 {
 	cpu_set_t allowed;
 	cpu_set_t one;
-	int cpu;
+	size_t cpu;
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
 		return;

@@ -310,7 +310,7 @@ uring_flush(struct filch__shard *shard)
 
 	while ((pending = sq_pending(us)) > 0) {
 		result = io_uring_enter(
-		    us->ring.ring_fd, pending, 0, 0, NULL);
+		    (unsigned)us->ring.ring_fd, pending, 0, 0, NULL);
 		filch__counter_add(&shard->counters.submissions, 1);
 		if (result <= 0 && result != -EINTR) {
 			/* no room for completions, or no memory: reap first */
@@ -327,7 +327,8 @@ sqe_get(struct uring_shard *us)
 	unsigned entries = us->ring.sq.ring_entries;
 
 	if (sq_pending(us) == entries) {
-		(void)io_uring_enter(us->ring.ring_fd, entries, 0, 0, NULL);
+		(void)io_uring_enter(
+		    (unsigned)us->ring.ring_fd, entries, 0, 0, NULL);
 		if (sq_pending(us) == entries) {
 			return (NULL);
 		}
@@ -607,7 +608,7 @@ uring_reap(struct filch__shard *shard)
 	}
 	if (cq_overflowed(us)) {
 		(void)io_uring_enter(
-		    us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+		    (unsigned)us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
 	}
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US2] acquire: the kernel wrote the entries before its tail */
@@ -824,7 +825,7 @@ uring_park(struct filch__shard *shard)
 		if (how == PARK_FUTEX) {
 			(void)futex(&us->park, FUTEX_WAIT_BITSET, how, NULL);
 		} else if (cq_is_empty(us)) {
-			(void)io_uring_enter(us->ring.ring_fd, sq_pending(us),
+			(void)io_uring_enter((unsigned)us->ring.ring_fd, sq_pending(us),
 			    1, IORING_ENTER_GETEVENTS, NULL);
 			filch__counter_add(&shard->counters.submissions, 1);
 		} else {
@@ -910,7 +911,7 @@ cancel_enter(struct uring_shard *us, uint64_t user_data, unsigned flags)
 	sqe->addr = user_data;
 	sqe->cancel_flags = flags;
 	sqe_publish(us, sqe, TAG_IGNORE);
-	(void)io_uring_enter(us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
+	(void)io_uring_enter((unsigned)us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
 }
 
 static void
@@ -1012,7 +1013,7 @@ uring_source_submit(struct filch__shard *shard,
 	filch__lock_take(&us->lock);
 	if (entries - sq_pending(us) < count) {
 		(void)io_uring_enter(
-		    us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
+		    (unsigned)us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
 	}
 	/* relaxed: changed under the lock */
 	if (entries - sq_pending(us) < count ||
