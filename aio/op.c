@@ -15,6 +15,12 @@
 #include "../reactor/execute.h"
 #include "batch.h"
 
+/*
+ * The timer that expires on this thread now: it has left its heap, and its
+ * lock is held here, so who finishes its operation must not take that lock.
+ */
+static FILCH__THREAD_LOCAL const struct filch_timer *timer_expiring;
+
 static void op_prepare(struct filch_op *, enum filch_opcode,
     struct filch_file *);
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
@@ -332,7 +338,9 @@ op_expire(struct filch_timer *timer, struct filch__expired *expired)
 	(void)expired;
 	/* [OP2] pairs with filch__op_start */
 	filch__u32_store_release(&op->priv.timed_out, 1);
+	timer_expiring = timer;
 	shard->reactor->driver->cancel(op);
+	timer_expiring = NULL;
 }
 
 void
@@ -353,7 +361,8 @@ op_finish(struct filch_op *op)
 	struct filch_batch *batch = op->priv.batch;
 	struct filch_task *task = op->priv.task;
 
-	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER) {
+	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER &&
+	    &op->priv.timer != timer_expiring) {
 		(void)filch__timers_remove(&op->priv.timer);
 	}
 	if (op->priv.result == -ECANCELED) {
