@@ -1044,12 +1044,17 @@ uring_source_submit(struct filch__shard *shard,
 static int
 uring_source_cancel(struct filch__registration *registration)
 {
-	struct filch__shard *shard = registration->shard;
+	struct filch__shard *shard;
 	struct uring_shard *us;
 	unsigned i;
 
 	/* [RG2] pairs with uring_source_submit */
 	if (filch__u32_load_acquire(&registration->remaining) == 0) {
+		return (-ENOENT);
+	}
+	shard = registration->shard;
+	if (shard == NULL) {
+		/* its very first submission is just being made */
 		return (-ENOENT);
 	}
 	us = uring_shard(shard);
