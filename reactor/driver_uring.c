@@ -473,7 +473,7 @@ op_prepare_sqe(struct filch_op *op, struct io_uring_sqe *sqe)
 	case FILCH_OP_TRUNCATE:
 	case FILCH_OP_CALL:
 	case FILCH_OP_COUNT:
-		filch__assert(!"an operation of the pool");
+		filch__assert(false); /* an operation of the pool */
 	}
 }
 
