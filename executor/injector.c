@@ -75,8 +75,8 @@ filch__injector_pop(
 		filch__plain_set(&injector->head, head->priv.next);
 	}
 	head = filch__plain_get(&injector->head);
-	/* [IJ2] pairs with the load of left in is_empty */
-	filch__u32_store_release(&injector->left, head != NULL ? 1 : 0);
+	/* relaxed: early or late, it only makes a worker look in vain */
+	filch__u32_store_relaxed(&injector->left, head != NULL ? 1 : 0);
 	/* relaxed load: only the lock's holder writes it.
 	 * [IJ4] pairs with the load of popped in count */
 	filch__u64_store_release(&injector->popped,
@@ -111,8 +111,8 @@ list_refill(struct filch__injector *injector)
 	if (filch__ptr_load_relaxed(&injector->stack) == NULL) {
 		return;
 	}
-	/* [IJ2] pairs with the load of left in is_empty; before the exchange */
-	filch__u32_store_release(&injector->left, 1);
+	/* relaxed: the exchange releases it [IJ2] */
+	filch__u32_store_relaxed(&injector->left, 1);
 	/* [IJ1] pairs with the CAS in push; [IJ2] with the load in is_empty */
 	top = filch__ptr_exchange_acq_rel(&injector->stack, NULL);
 	filch__plain_set(

@@ -98,8 +98,8 @@ filch__injector_is_empty(const struct filch__injector *injector)
 	if (filch__ptr_load_seq_cst(&injector->stack) != NULL) {
 		return (false);
 	}
-	/* [IJ2] pairs with the stores of left in pop */
-	return (filch__u32_load_acquire(&injector->left) == 0);
+	/* relaxed: the stack that was taken away has brought it along [IJ2] */
+	return (filch__u32_load_relaxed(&injector->left) == 0);
 }
 
 #endif /* FILCH_EXECUTOR_INJECTOR_H */

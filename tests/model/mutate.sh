@@ -35,6 +35,7 @@ while read -r model file script; do
 	fi
 	# shellcheck disable=SC2086
 	if ! ${CXX:-g++} $flags -I"$work/tree/include" \
+	    -include "$work/tree/tests/model/weak.hpp" \
 	    "$work/tree/tests/model/$model.cpp" -o "$work/model" \
 	    2>"$work/errors"; then
 		echo "no build: $model $file $script"
