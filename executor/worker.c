@@ -489,6 +489,7 @@ worker_park(struct filch__worker *worker)
 	(void)filch__idle_park(
 	    &executor->idle, worker->index, worker->searching);
 	worker->searching = false;
+	/* [WK2] as above */
 	filch__fence_seq_cst();
 	if (!filch__executor_has_work(executor) &&
 	    filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {

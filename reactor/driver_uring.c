@@ -287,7 +287,7 @@ sq_pending(const struct uring_shard *us)
 static inline bool
 cq_is_empty(const struct uring_shard *us)
 {
-	/* [US2] acquire: the kernel wrote the entries before its tail */
+	/* [US1] acquire: the kernel wrote the entries before its tail */
 	return (filch__u32_load_acquire(us->ring.cq.ktail) ==
 	    filch__u32_load_relaxed(us->ring.cq.khead));
 	/* relaxed: if another thread reaps, it is its work */
@@ -347,7 +347,7 @@ sqe_publish(
 	us->sq_tail++;
 	filch__u32_store_relaxed(&us->in_flight,
 	    filch__u32_load_relaxed(&us->in_flight) + 1); /* relaxed: lock */
-	/* [US3] release: the kernel's acquire of the tail sees the entry */
+	/* [US1] release: the kernel's acquire of the tail sees the entry */
 	filch__u32_store_release(us->ring.sq.ktail, us->sq_tail);
 }
 
@@ -508,6 +508,7 @@ uring_submit(struct filch__shard *shard, struct filch_op *op)
 
 	if (!uring_driver(shard)->opcode_works[op->priv.opcode]) {
 		if (op->priv.opcode != FILCH_OP_CALL) {
+			/* [ST1] a counter of many threads */
 			(void)filch__u64_add_acq_rel(&shard->counters
 				.fallbacks[FILCH_FALLBACK_NO_OPCODE], 1);
 		}
@@ -611,7 +612,7 @@ uring_reap(struct filch__shard *shard)
 		    (unsigned)us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
 	}
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
-	/* [US2] acquire: the kernel wrote the entries before its tail */
+	/* [US1] acquire: the kernel wrote the entries before its tail */
 	tail = filch__u32_load_acquire(us->ring.cq.ktail);
 	while (head != tail && count < REAP_BATCH_MAX) {
 		struct filch_op *op = cqe_take(shard, us,
@@ -619,7 +620,7 @@ uring_reap(struct filch__shard *shard)
 
 		head++;
 		count++;
-		/* [US4] release: the kernel may use the entry again */
+		/* [US1] release: the kernel may use the entry again */
 		filch__u32_store_release(us->ring.cq.khead, head);
 		if (op != NULL) {
 			op->priv.next = NULL;
@@ -725,6 +726,7 @@ op_completed(struct filch__shard *shard, struct uring_shard *us,
 	if ((result == -EAGAIN || result == -EOPNOTSUPP ||
 		result == -ENOSYS) && !op->priv.pool_tried) {
 		op->priv.pool_tried = 1;
+		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(
 		    &shard->counters.fallbacks[FILCH_FALLBACK_REFUSED], 1);
 		filch__pool_submit(&shard->reactor->pool, op);
@@ -855,6 +857,7 @@ uring_wake(struct filch__shard *shard)
 	} else {
 		return;
 	}
+	/* [ST1] a counter of many threads */
 	(void)filch__u64_add_acq_rel(&shard->reactor->wake_calls, 1);
 }
 
@@ -886,6 +889,7 @@ uring_interrupt(struct filch__reactor *reactor)
 	if (filch__u32_exchange_seq_cst(&driver->park, PARK_NOTIFIED) ==
 	    PARK_FUTEX) {
 		(void)futex(&driver->park, FUTEX_WAKE, 1, NULL);
+		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(&reactor->wake_calls, 1);
 	}
 }
