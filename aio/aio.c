@@ -22,9 +22,8 @@ struct filch_aio {
 	struct filch__registration *registration;     /* (i) */
 };
 
-static bool aio_look(const struct filch_aio *aio,
-    const struct filch_task *task, struct filch_aio_event *ret_event,
-    int *ret_status);
+static bool aio_look(const struct filch_aio *aio, const struct filch_task *task,
+    struct filch_aio_event *ret_event, int *ret_status);
 
 int
 filch_registrar_submit(const struct filch_registrar *registrar,
@@ -47,10 +46,10 @@ filch_registrar_submit(const struct filch_registrar *registrar,
 	if (registration == NULL) {
 		return (-ESTALE);
 	}
-	rc = count == 0 || count > registration->entries_max ?
-	    -EINVAL :
-	    reactor->driver->source_submit(
-		shard, registration, fill, arg, count);
+	rc = count == 0 || count > registration->entries_max
+	    ? -EINVAL
+	    : reactor->driver->source_submit(
+		  shard, registration, fill, arg, count);
 	if (rc < 0) {
 		filch__registration_release(
 		    &reactor->registrations, registration);
@@ -84,8 +83,7 @@ filch_registrar_cancel(const struct filch_registrar *registrar)
 }
 
 int
-filch_registrar_notify(
-    const struct filch_registrar *registrar, int64_t result)
+filch_registrar_notify(const struct filch_registrar *registrar, int64_t result)
 {
 	struct filch__reactor *reactor =
 	    filch__executor_reactor(registrar->executor);
@@ -180,9 +178,8 @@ filch_aio_poll_ready(struct filch_aio *aio, struct filch_task *task,
 		return (filch_task_yield(task));
 	}
 	if (!aio_look(aio, task, ret_event, ret_status)) {
-		const struct filch_waker waker = {
-			&filch__task_waker_vtable, task
-		};
+		const struct filch_waker waker = { &filch__task_waker_vtable,
+			task };
 
 		filch__waker_slot_register(&aio->registration->waker, &waker);
 		/* what came before the waker stood there woke nobody */
@@ -198,8 +195,8 @@ void
 filch_aio_clear_ready(struct filch_aio *aio, struct filch_aio_event event)
 {
 	(void)filch__readiness_clear(&aio->registration->readiness,
-	    event.interest == FILCH_INTEREST_AIO ? FILCH__READY_AIO :
-						   FILCH__READY_LIO,
+	    event.interest == FILCH_INTEREST_AIO ? FILCH__READY_AIO
+						 : FILCH__READY_LIO,
 	    event.priv.generation);
 }
 
@@ -212,8 +209,8 @@ filch_aio_result(const struct filch_aio *aio, unsigned index)
 	    "index is below the source's entries_max");
 	if (registration->interest == FILCH_INTEREST_AIO) {
 		/* relaxed: published by the readiness word */
-		return ((int64_t)filch__u64_load_relaxed(
-		    &registration->result));
+		return (
+		    (int64_t)filch__u64_load_relaxed(&registration->result));
 	}
 	return (registration->results[index]);
 }
@@ -261,10 +258,9 @@ aio_look(const struct filch_aio *aio, const struct filch_task *task,
 
 	if ((bits & (FILCH__READY_AIO | FILCH__READY_LIO)) != 0) {
 		ret_event->interest = registration->interest;
-		ret_event->result = registration->interest ==
-			FILCH_INTEREST_AIO ?
-		    filch_aio_result(aio, 0) :
-		    0;
+		ret_event->result = registration->interest == FILCH_INTEREST_AIO
+		    ? filch_aio_result(aio, 0)
+		    : 0;
 		ret_event->priv.generation =
 		    filch__readiness_generation(word, FILCH__READY_AIO);
 		*ret_status = 0;

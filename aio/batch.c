@@ -79,8 +79,7 @@ filch__batch_element_done(struct filch_batch *batch)
 	struct filch_task *task = batch->priv.task;
 
 	/* [BA1] pairs with filch_batch_poll; after it, batch may be gone */
-	if (filch__u32_add_acq_rel(&batch->priv.remaining, (uint32_t)-1) ==
-	    1) {
+	if (filch__u32_add_acq_rel(&batch->priv.remaining, (uint32_t)-1) == 1) {
 		filch__task_wake_held(task);
 	}
 }
@@ -153,9 +152,9 @@ batch_finish(struct filch_batch *batch, struct filch__shard *shard)
 		    &shard->counters.operations[op->priv.opcode], 1);
 	}
 	/* an empty batch costs as well, or a task could poll them for ever */
-	shard->budget -= count >= shard->budget ? shard->budget :
-	    count == 0                          ? 1 :
-						  (uint32_t)count;
+	shard->budget -= count >= shard->budget ? shard->budget
+	    : count == 0                        ? 1
+						: (uint32_t)count;
 	batch->priv.state = FILCH__BATCH_SPENT;
 	return (failed);
 }

@@ -27,9 +27,9 @@ struct filch_buffer_pool {
 	size_t count;                   /* (i) */
 	int index;                      /* (i) the driver's, or -1 */
 	struct filch__lock lock;
-	size_t free_count;              /* (l) */
-	bool *is_taken;                 /* (l) by number */
-	size_t free[];                  /* (l) numbers, free_count of them */
+	size_t free_count; /* (l) */
+	bool *is_taken;    /* (l) by number */
+	size_t free[];     /* (l) numbers, free_count of them */
 };
 
 static int pool_map(struct filch_buffer_pool *pool, size_t alignment);
@@ -167,8 +167,8 @@ pool_map(struct filch_buffer_pool *pool, size_t alignment)
 		return (-ENOMEM);
 	}
 	start = (uintptr_t)pool->mapping;
-	pool->first =
-	    (char *)pool->mapping + ((alignment - start % alignment) % alignment);
+	pool->first = (char *)pool->mapping +
+	    ((alignment - start % alignment) % alignment);
 	return (0);
 }
 
@@ -185,7 +185,7 @@ pool_register(struct filch_buffer_pool *pool)
 	}
 	if (pool->index < 0) {
 		pool->index = -1;
-		/* [CN1] a counter only: no other data hangs on it */
+		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(
 		    &reactor->shards[0]
 			 .counters.fallbacks[FILCH_FALLBACK_NOT_REGISTERED],

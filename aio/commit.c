@@ -143,9 +143,9 @@ commit_begin(struct filch_commit *commit)
 
 	if (commit->priv.mode == FILCH_COMMIT_AUTO) {
 		commit->priv.mode = commit->priv.count <= 1 ||
-			(file->priv.flags & FILCH__FILE_DIRECT) != 0 ?
-		    FILCH_COMMIT_DSYNC :
-		    FILCH_COMMIT_FDATASYNC;
+			(file->priv.flags & FILCH__FILE_DIRECT) != 0
+		    ? FILCH_COMMIT_DSYNC
+		    : FILCH_COMMIT_FDATASYNC;
 	}
 	for (size_t i = 0; i < commit->priv.count; i++) {
 		commit->priv.writes[i].priv.done = 0;
@@ -204,7 +204,8 @@ commit_write(struct filch_commit *commit, struct filch_task *task)
 	poison = filch_file_poison(commit->priv.file);
 	if (failed < commit->priv.count) {
 		/* a write that moved nothing gives no reason of its own */
-		int64_t result = commit->priv.writes[failed].priv.op.priv.result;
+		int64_t result =
+		    commit->priv.writes[failed].priv.op.priv.result;
 
 		commit_tell(commit, result == 0 ? -EIO : (int)result);
 	} else if (commit_prepare(commit)) {
@@ -316,8 +317,7 @@ commit_sync(struct filch_commit *commit, struct filch_task *task)
 	struct filch_commit *heir = commit->priv.next;
 	int64_t result;
 
-	if (filch_op_poll(&commit->priv.sync, task, &result) ==
-	    FILCH_PENDING) {
+	if (filch_op_poll(&commit->priv.sync, task, &result) == FILCH_PENDING) {
 		return (FILCH_PENDING);
 	}
 	if ((result == -ECANCELED || result == -ESHUTDOWN) && heir != NULL) {

@@ -21,8 +21,7 @@
 #include "../reactor/reactor.h"
 
 static uint32_t flags_of(mode_t mode, int status);
-static int alignment_told(
-    int fd, struct filch_alignment *ret_alignment);
+static int alignment_told(int fd, struct filch_alignment *ret_alignment);
 static bool direct_is_refused(int fd, int status);
 
 int

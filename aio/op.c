@@ -21,8 +21,8 @@
  */
 static FILCH__THREAD_LOCAL const struct filch_timer *timer_expiring;
 
-static void op_prepare(struct filch_op *, enum filch_opcode,
-    struct filch_file *);
+static void op_prepare(
+    struct filch_op *, enum filch_opcode, struct filch_file *);
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
     const struct filch_task *, int64_t *);
 static void op_expire(struct filch_timer *, struct filch__expired *);
@@ -195,8 +195,7 @@ filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns)
 }
 
 enum filch_poll
-filch_op_poll(
-    struct filch_op *op, struct filch_task *task, int64_t *ret_result)
+filch_op_poll(struct filch_op *op, struct filch_task *task, int64_t *ret_result)
 {
 	struct filch__shard *shard = filch__shard_current;
 	/* [OP1] pairs with op_finish */
@@ -235,8 +234,7 @@ filch__op_start(
 	struct filch__reactor *reactor = shard->reactor;
 	bool timed = op->priv.timer.priv.deadline_ns != FILCH_NEVER;
 
-	if (filch__unlikely(
-		op_is_refused(shard, op, task, &op->priv.result))) {
+	if (filch__unlikely(op_is_refused(shard, op, task, &op->priv.result))) {
 		goto done;
 	}
 	if ((op->priv.opcode == FILCH_OP_READ ||

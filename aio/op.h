@@ -29,8 +29,8 @@
  * if it is in flight, and its batch (if it is part of one) or else task will
  * be told.
  */
-bool filch__op_start(struct filch__shard *shard, struct filch_op *op,
-    struct filch_task *task);
+bool filch__op_start(
+    struct filch__shard *shard, struct filch_op *op, struct filch_task *task);
 
 /* Finish a list of operations: what the reactor's host does for complete. */
 void filch__op_complete(struct filch_op *list);

@@ -61,14 +61,14 @@ filch_sleep_poll(
 			return (FILCH_PENDING);
 		}
 		/* if it expires just now, that is its result */
-		result = sleep_withdraw(sleep, task) ? -ECANCELED :
-						       sleep->priv.result;
+		result = sleep_withdraw(sleep, task) ? -ECANCELED
+						     : sleep->priv.result;
 	} else if (filch__unlikely(shard->budget == 0)) {
 		filch__counter_add(&shard->counters.yields, 1);
 		return (filch_task_yield(task));
 	} else {
-		result = state == SLEEP_DONE ? sleep->priv.result :
-					       sleep_start(sleep, task);
+		result = state == SLEEP_DONE ? sleep->priv.result
+					     : sleep_start(sleep, task);
 		if (result == -EINPROGRESS) {
 			return (FILCH_PENDING);
 		}

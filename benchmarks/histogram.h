@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_BITS 5
+#define HISTOGRAM_BITS    5
 #define HISTOGRAM_BUCKETS ((64 - HISTOGRAM_BITS + 1) << HISTOGRAM_BITS)
 
 struct histogram {
@@ -23,8 +23,8 @@ histogram_index(uint64_t value)
 	if (value < (UINT64_C(1) << HISTOGRAM_BITS)) {
 		return ((unsigned)value);
 	}
-	unsigned shift = 63U - (unsigned)__builtin_clzll(value) -
-	    HISTOGRAM_BITS;
+	unsigned shift =
+	    63U - (unsigned)__builtin_clzll(value) - HISTOGRAM_BITS;
 	return ((shift << HISTOGRAM_BITS) + (unsigned)(value >> shift));
 }
 
@@ -42,7 +42,7 @@ void histogram_init(struct histogram *histogram);
 void histogram_merge(struct histogram *target, const struct histogram *source);
 
 /* The value that fraction (0 to 1) of what was recorded does not exceed. */
-uint64_t histogram_percentile(const struct histogram *histogram,
-    double fraction);
+uint64_t histogram_percentile(
+    const struct histogram *histogram, double fraction);
 
 #endif /* BENCH_HISTOGRAM_H */

@@ -11,10 +11,28 @@
 #include <string.h>
 
 enum option_id {
-	OPT_RW = 256, OPT_BS, OPT_IODEPTH, OPT_SIZE, OPT_RUNTIME, OPT_DIRECT,
-	OPT_FSYNC, OPT_FDATASYNC, OPT_WORKERS, OPT_SEED, OPT_OUTPUT,
-	OPT_FILENAME, OPT_PIN, OPT_LOCK, OPT_NUMBER_IOS, OPT_DRIVER, OPT_BATCH,
-	OPT_VERIFY, OPT_LAT, OPT_OVERWRITE, OPT_RING_FLAGS, OPT_HELP
+	OPT_RW = 256,
+	OPT_BS,
+	OPT_IODEPTH,
+	OPT_SIZE,
+	OPT_RUNTIME,
+	OPT_DIRECT,
+	OPT_FSYNC,
+	OPT_FDATASYNC,
+	OPT_WORKERS,
+	OPT_SEED,
+	OPT_OUTPUT,
+	OPT_FILENAME,
+	OPT_PIN,
+	OPT_LOCK,
+	OPT_NUMBER_IOS,
+	OPT_DRIVER,
+	OPT_BATCH,
+	OPT_VERIFY,
+	OPT_LAT,
+	OPT_OVERWRITE,
+	OPT_RING_FLAGS,
+	OPT_HELP
 };
 
 static const struct option options[] = {
@@ -65,8 +83,9 @@ number(const char *name, uint64_t min, uint64_t max, uint64_t *ret_value)
 	    value << shift > max) {
 		fprintf(stderr,
 		    "--%s: '%s' must be a number from %llu to %llu, "
-		    "with k, m or g (1024-based) if wanted\n", name, optarg,
-		    (unsigned long long)min, (unsigned long long)max);
+		    "with k, m or g (1024-based) if wanted\n",
+		    name, optarg, (unsigned long long)min,
+		    (unsigned long long)max);
 		return (2);
 	}
 	*ret_value = value << shift;
@@ -200,9 +219,15 @@ workload_parse(struct workload *workload, int argc, char **argv)
 {
 	int id;
 
-	*workload = (struct workload){ .rw = RW_RANDREAD, .block_size = 4096,
-		.iodepth = 64, .size = UINT64_C(512) << 20, .runtime_s = 5,
-		.workers = 2, .seed = 1, .batch = 1, .latency = true,
+	*workload = (struct workload){ .rw = RW_RANDREAD,
+		.block_size = 4096,
+		.iodepth = 64,
+		.size = UINT64_C(512) << 20,
+		.runtime_s = 5,
+		.workers = 2,
+		.seed = 1,
+		.batch = 1,
+		.latency = true,
 		.fd = -1 };
 	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (id == OPT_HELP) {
@@ -220,7 +245,8 @@ workload_parse(struct workload *workload, int argc, char **argv)
 	}
 	if (workload->block_size % (workload->direct ? 512 : 8) != 0 ||
 	    workload->size < workload->block_size) {
-		fprintf(stderr, "--bs: must be a multiple of 8 (of 512 with "
+		fprintf(stderr,
+		    "--bs: must be a multiple of 8 (of 512 with "
 		    "--direct=1) and at most --size\n");
 		return (2);
 	}

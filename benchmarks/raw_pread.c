@@ -50,21 +50,21 @@ worker_loop(struct worker *worker, void *buffer)
 
 	workload_cursor_init(&cursor, workload, worker->index);
 	uint64_t now = workload_now_ns();
-	uint64_t stop = now +
-	    (uint64_t)workload->runtime_s * UINT64_C(1000000000);
+	uint64_t stop =
+	    now + (uint64_t)workload->runtime_s * UINT64_C(1000000000);
 	uint64_t rounds = 0;
 	while (now < stop && workload_next(&cursor, workload, &step)) {
 		int64_t result = step_run(workload, &step, buffer);
-		workload_account(workload, worker->stats, &step, buffer,
-		    result);
+		workload_account(
+		    workload, worker->stats, &step, buffer, result);
 		rounds++;
 		/* One clock reading ends this operation, starts the next. */
 		if (workload->latency || (rounds & 63) == 0) {
 			uint64_t then = now;
 			now = workload_now_ns();
 			if (workload->latency) {
-				histogram_record(&worker->stats->latency,
-				    now - then);
+				histogram_record(
+				    &worker->stats->latency, now - then);
 			}
 		}
 	}
@@ -102,7 +102,7 @@ run(const struct workload *workload, struct worker *workers,
 		workers[i].barrier = &barrier;
 		workers[i].index = i;
 		if (pthread_create(&workers[i].thread, NULL, worker_main,
-		    &workers[i]) != 0) {
+			&workers[i]) != 0) {
 			fprintf(stderr, "pthread_create: failed\n");
 			/* Others wait at the barrier: there is no way on. */
 			exit(1);
@@ -142,12 +142,13 @@ main(int argc, char **argv)
 	}
 	status = workload_prepare(&workload);
 	if (status == 0) {
-		struct worker *workers = calloc(workload.workers,
-		    sizeof(*workers));
-		struct workload_stats *stats = calloc(workload.workers,
-		    sizeof(*stats));
-		status = workers == NULL || stats == NULL ?
-		    1 : run(&workload, workers, stats);
+		struct worker *workers =
+		    calloc(workload.workers, sizeof(*workers));
+		struct workload_stats *stats =
+		    calloc(workload.workers, sizeof(*stats));
+		status = workers == NULL || stats == NULL
+		    ? 1
+		    : run(&workload, workers, stats);
 		free(workers);
 		free(stats);
 	}

@@ -42,25 +42,25 @@ ring_open(struct worker *worker)
 
 	memset(&params, 0, sizeof(params));
 	if (name == NULL || strcmp(name, "defer") == 0) {
-		params.flags = IORING_SETUP_SINGLE_ISSUER |
-		    IORING_SETUP_DEFER_TASKRUN;
+		params.flags =
+		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 	} else if (strcmp(name, "coop") == 0) {
-		params.flags = IORING_SETUP_SINGLE_ISSUER |
-		    IORING_SETUP_COOP_TASKRUN;
+		params.flags =
+		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN;
 	}
-	int error = io_uring_queue_init_params(worker->workload->iodepth,
-	    &worker->ring, &params);
+	int error = io_uring_queue_init_params(
+	    worker->workload->iodepth, &worker->ring, &params);
 	if (error == -EINVAL && name == NULL) {
 		/* A kernel before 6.1: take what it has. */
 		memset(&params, 0, sizeof(params));
-		error = io_uring_queue_init_params(worker->workload->iodepth,
-		    &worker->ring, &params);
+		error = io_uring_queue_init_params(
+		    worker->workload->iodepth, &worker->ring, &params);
 	}
 	if (error == 0) {
 		/* Both only save lookups; without them the run is valid. */
 		(void)io_uring_register_ring_fd(&worker->ring);
-		(void)io_uring_register_files(&worker->ring,
-		    &worker->workload->fd, 1);
+		(void)io_uring_register_files(
+		    &worker->ring, &worker->workload->fd, 1);
 	}
 	return (error);
 }
@@ -76,15 +76,15 @@ slot_submit(struct worker *worker, struct slot *slot)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&worker->ring);
 	unsigned size = (unsigned)workload->block_size;
 	if (slot->step.kind == KIND_READ) {
-		io_uring_prep_read(sqe, 0, slot->buffer, size,
-		    slot->step.offset);
+		io_uring_prep_read(
+		    sqe, 0, slot->buffer, size, slot->step.offset);
 	} else if (slot->step.kind == KIND_WRITE) {
 		workload_fill(workload, slot->buffer, slot->step.offset, size);
-		io_uring_prep_write(sqe, 0, slot->buffer, size,
-		    slot->step.offset);
+		io_uring_prep_write(
+		    sqe, 0, slot->buffer, size, slot->step.offset);
 	} else {
-		io_uring_prep_fsync(sqe, 0, slot->step.kind == KIND_FSYNC ?
-		    0 : IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, 0,
+		    slot->step.kind == KIND_FSYNC ? 0 : IORING_FSYNC_DATASYNC);
 	}
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, slot);
@@ -109,8 +109,8 @@ worker_loop(struct worker *worker, uint64_t stop_ns)
 			worker->error = error;
 			return;
 		}
-		unsigned n = io_uring_peek_batch_cqe(&worker->ring, cqes,
-		    REAP_MAX);
+		unsigned n =
+		    io_uring_peek_batch_cqe(&worker->ring, cqes, REAP_MAX);
 		uint64_t now = workload_now_ns();
 		more = more && now < stop_ns;
 		for (unsigned i = 0; i < n; i++) {
@@ -140,22 +140,24 @@ worker_main(void *context)
 	workload_cursor_init(&worker->cursor, workload, worker->index);
 	worker->slots = calloc(workload->iodepth, sizeof(*worker->slots));
 	void *memory = NULL;
-	if (worker->slots == NULL || posix_memalign(&memory, 4096,
-	    workload->iodepth * workload->block_size) != 0) {
+	if (worker->slots == NULL ||
+	    posix_memalign(
+		&memory, 4096, workload->iodepth * workload->block_size) != 0) {
 		worker->error = -ENOMEM;
 	} else {
 		memset(memory, 0, workload->iodepth * workload->block_size);
 		worker->buffers = memory;
 		for (unsigned i = 0; i < workload->iodepth; i++) {
-			worker->slots[i].buffer = worker->buffers +
-			    i * workload->block_size;
+			worker->slots[i].buffer =
+			    worker->buffers + i * workload->block_size;
 		}
 		worker->error = ring_open(worker);
 	}
 	pthread_barrier_wait(worker->barrier);
 	if (worker->error == 0) {
-		worker_loop(worker, workload_now_ns() +
-		    (uint64_t)workload->runtime_s * UINT64_C(1000000000));
+		worker_loop(worker,
+		    workload_now_ns() +
+			(uint64_t)workload->runtime_s * UINT64_C(1000000000));
 		io_uring_queue_exit(&worker->ring);
 	}
 	free(worker->buffers);
@@ -177,7 +179,7 @@ run(const struct workload *workload, struct worker *workers,
 		workers[i].barrier = &barrier;
 		workers[i].index = i;
 		if (pthread_create(&workers[i].thread, NULL, worker_main,
-		    &workers[i]) != 0) {
+			&workers[i]) != 0) {
 			fprintf(stderr, "pthread_create: failed\n");
 			/* Others wait at the barrier: there is no way on. */
 			exit(1);
@@ -217,12 +219,13 @@ main(int argc, char **argv)
 	}
 	status = workload_prepare(&workload);
 	if (status == 0) {
-		struct worker *workers = calloc(workload.workers,
-		    sizeof(*workers));
-		struct workload_stats *stats = calloc(workload.workers,
-		    sizeof(*stats));
-		status = workers == NULL || stats == NULL ?
-		    1 : run(&workload, workers, stats);
+		struct worker *workers =
+		    calloc(workload.workers, sizeof(*workers));
+		struct workload_stats *stats =
+		    calloc(workload.workers, sizeof(*stats));
+		status = workers == NULL || stats == NULL
+		    ? 1
+		    : run(&workload, workers, stats);
 		free(workers);
 		free(stats);
 	}

@@ -102,8 +102,8 @@ file_lock(struct workload *workload)
 
 	/* Without the right to raise it, mlock below tells the story. */
 	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
-	void *map = mmap(NULL, workload->size, PROT_READ, MAP_SHARED,
-	    workload->fd, 0);
+	void *map =
+	    mmap(NULL, workload->size, PROT_READ, MAP_SHARED, workload->fd, 0);
 	if (map == MAP_FAILED) {
 		return (complain(workload, "mmap", errno));
 	}
@@ -127,8 +127,8 @@ file_open(struct workload *workload)
 		    workload->filename);
 		return (2);
 	}
-	workload->fd = open(workload->filename,
-	    (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	workload->fd =
+	    open(workload->filename, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (workload->fd < 0 || fstat(workload->fd, &status) != 0) {
 		return (complain(workload, "open", errno));
 	}
@@ -230,8 +230,9 @@ workload_next(struct workload_cursor *cursor, const struct workload *workload,
 	if (cursor->sync_due) {
 		cursor->sync_due = false;
 		step->kind = workload->fsync_every != 0 &&
-			cursor->writes % workload->fsync_every == 0 ?
-		    KIND_FSYNC : KIND_FDATASYNC;
+			cursor->writes % workload->fsync_every == 0
+		    ? KIND_FSYNC
+		    : KIND_FDATASYNC;
 		return (true);
 	}
 	uint64_t random = cursor_random(cursor);
@@ -251,10 +252,11 @@ workload_next(struct workload_cursor *cursor, const struct workload *workload,
 	    (workload->rw == RW_RANDRW && (random & 1) != 0)) {
 		step->kind = KIND_WRITE;
 		cursor->writes++;
-		cursor->sync_due = (workload->fsync_every != 0 &&
-		    cursor->writes % workload->fsync_every == 0) ||
+		cursor->sync_due =
+		    (workload->fsync_every != 0 &&
+			cursor->writes % workload->fsync_every == 0) ||
 		    (workload->fdatasync_every != 0 &&
-		    cursor->writes % workload->fdatasync_every == 0);
+			cursor->writes % workload->fdatasync_every == 0);
 	}
 	return (true);
 }
@@ -296,8 +298,8 @@ workload_account(const struct workload *workload, struct workload_stats *stats,
 	}
 	stats->bytes += (uint64_t)result;
 	if (workload->verify && step->kind == KIND_READ &&
-	    !workload_check(workload, buffer, step->offset,
-	    workload->block_size)) {
+	    !workload_check(
+		workload, buffer, step->offset, workload->block_size)) {
 		stats->mismatches++;
 		stats->errors++;
 	}
@@ -310,16 +312,16 @@ report_json(const struct workload *w, const char *driver,
 	const struct histogram *h = &sum->latency;
 
 	printf("{\"driver\":\"%s\",\"rw\":\"%s\",\"bs\":%" PRIu64
-	    ",\"iodepth\":%u,\"workers\":%u,\"size\":%" PRIu64
-	    ",\"direct\":%d,\"fsync\":%u,\"fdatasync\":%u,\"batch\":%u,"
-	    "\"verify\":%d,\"seed\":%" PRIu64 ",\"pin\":%d,\"lock\":%d,",
+	       ",\"iodepth\":%u,\"workers\":%u,\"size\":%" PRIu64
+	       ",\"direct\":%d,\"fsync\":%u,\"fdatasync\":%u,\"batch\":%u,"
+	       "\"verify\":%d,\"seed\":%" PRIu64 ",\"pin\":%d,\"lock\":%d,",
 	    driver, rw_names[w->rw], w->block_size, w->iodepth, w->workers,
 	    w->size, w->direct, w->fsync_every, w->fdatasync_every, w->batch,
 	    w->verify, w->seed, w->pin, w->lock);
 	printf("\"iops\":%.0f,\"bytes_per_s\":%.0f,\"lat_ns\":{\"p50\":%" PRIu64
-	    ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64
-	    "},\"cpu_ns_per_op\":%.0f,\"errors\":%" PRIu64
-	    ",\"mismatches\":%" PRIu64 ",\"seconds\":%.3f}\n",
+	       ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64
+	       "},\"cpu_ns_per_op\":%.0f,\"errors\":%" PRIu64
+	       ",\"mismatches\":%" PRIu64 ",\"seconds\":%.3f}\n",
 	    (double)sum->operations / seconds, (double)sum->bytes / seconds,
 	    histogram_percentile(h, 0.5), histogram_percentile(h, 0.99),
 	    histogram_percentile(h, 0.999), h->max, cpu, sum->errors,
@@ -344,14 +346,16 @@ workload_report(const struct workload *workload, const char *driver,
 		histogram_merge(&sum->latency, &stats[i].latency);
 	}
 	double seconds = (double)elapsed_ns / 1e9;
-	double cpu = sum->operations == 0 ?
-	    0.0 : (double)cpu_ns / (double)sum->operations;
+	double cpu = sum->operations == 0
+	    ? 0.0
+	    : (double)cpu_ns / (double)sum->operations;
 	if (workload->json) {
 		report_json(workload, driver, sum, seconds, cpu);
 	} else {
 		printf("%-16s %-9s bs %-7" PRIu64 " qd %-4u %10.0f IOPS  "
-		    "p50 %" PRIu64 " p99 %" PRIu64 " p999 %" PRIu64
-		    " max %" PRIu64 " ns  cpu %.0f ns/op  errors %" PRIu64 "\n",
+		       "p50 %" PRIu64 " p99 %" PRIu64 " p999 %" PRIu64
+		       " max %" PRIu64 " ns  cpu %.0f ns/op  errors %" PRIu64
+		       "\n",
 		    driver, rw_names[workload->rw], workload->block_size,
 		    workload->iodepth, (double)sum->operations / seconds,
 		    histogram_percentile(&sum->latency, 0.5),

@@ -14,9 +14,20 @@
 
 #include "histogram.h"
 
-enum workload_rw { RW_RANDREAD, RW_RANDWRITE, RW_READ, RW_WRITE, RW_RANDRW };
+enum workload_rw {
+	RW_RANDREAD,
+	RW_RANDWRITE,
+	RW_READ,
+	RW_WRITE,
+	RW_RANDRW
+};
 
-enum workload_kind { KIND_READ, KIND_WRITE, KIND_FSYNC, KIND_FDATASYNC };
+enum workload_kind {
+	KIND_READ,
+	KIND_WRITE,
+	KIND_FSYNC,
+	KIND_FDATASYNC
+};
 
 struct workload {
 	enum workload_rw rw;

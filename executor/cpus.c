@@ -19,8 +19,8 @@ bounded(long count)
 	if (count < 1) {
 		return (1);
 	}
-	return (count > FILCH_WORKERS_MAX ? FILCH_WORKERS_MAX :
-					    (unsigned)count);
+	return (
+	    count > FILCH_WORKERS_MAX ? FILCH_WORKERS_MAX : (unsigned)count);
 }
 
 #if defined(CPU_COUNT)
@@ -52,8 +52,7 @@ filch__cpus_pin(pthread_t thread, unsigned index)
 		if (CPU_ISSET(cpu, &allowed) && index-- == 0) {
 			CPU_ZERO(&one);
 			CPU_SET(cpu, &one);
-			(void)pthread_setaffinity_np(
-			    thread, sizeof(one), &one);
+			(void)pthread_setaffinity_np(thread, sizeof(one), &one);
 			return;
 		}
 	}

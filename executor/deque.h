@@ -213,8 +213,7 @@ filch__deque_steal(struct filch__deque *deque)
  * CAS.  0 if it is empty, or contended.  FIFO lanes only; see Together.
  */
 static inline unsigned
-filch__deque_steal_half(
-    struct filch__deque *deque, void **items, unsigned max)
+filch__deque_steal_half(struct filch__deque *deque, void **items, unsigned max)
 {
 	for (int i = 0; i < FILCH__DEQUE_STEAL_ATTEMPTS; i++) {
 		/* [DQ2] pairs with the CAS of others; [DQ1] with push */
@@ -280,8 +279,8 @@ filch__deque_count(const struct filch__deque *deque)
 	if (distance <= 0) {
 		return (0);
 	}
-	return ((size_t)distance <= deque->mask ? (size_t)distance :
-						  (size_t)deque->mask + 1);
+	return ((size_t)distance <= deque->mask ? (size_t)distance
+						: (size_t)deque->mask + 1);
 }
 
 /*

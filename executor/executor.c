@@ -72,8 +72,8 @@ options_complete(const struct filch_executor_options *given,
 	}
 	options->worker_count =
 	    or_default(options->worker_count, filch__cpus_count());
-	options->deque_capacity = or_default(
-	    options->deque_capacity, FILCH_DEQUE_CAPACITY_DEFAULT);
+	options->deque_capacity =
+	    or_default(options->deque_capacity, FILCH_DEQUE_CAPACITY_DEFAULT);
 	options->injector_capacity = or_default(
 	    options->injector_capacity, FILCH_INJECTOR_CAPACITY_DEFAULT);
 	options->ring_entries =
@@ -81,8 +81,8 @@ options_complete(const struct filch_executor_options *given,
 	options->pool_threads_max =
 	    or_default(options->pool_threads_max, FILCH_POOL_THREADS_DEFAULT);
 	options->budget = or_default(options->budget, FILCH_BUDGET_DEFAULT);
-	options->event_interval = or_default(
-	    options->event_interval, FILCH_EVENT_INTERVAL_DEFAULT);
+	options->event_interval =
+	    or_default(options->event_interval, FILCH_EVENT_INTERVAL_DEFAULT);
 	if (options->worker_count > FILCH_WORKERS_MAX ||
 	    options->deque_capacity < FILCH_DEQUE_CAPACITY_MIN ||
 	    options->deque_capacity > FILCH_DEQUE_CAPACITY_MAX ||
@@ -140,7 +140,7 @@ filch_executor_create(const struct filch_executor_options *given,
 	if (result < 0) {
 		goto fail_workers;
 	}
-	reactor_options = (struct filch__reactor_options) {
+	reactor_options = (struct filch__reactor_options){
 		.driver = options.driver,
 		.shard_count = options.worker_count,
 		.ring_entries = options.ring_entries,
@@ -174,8 +174,8 @@ workers_init(struct filch_executor *executor)
 	unsigned count = executor->worker_count;
 	unsigned i;
 
-	executor->workers =
-	    aligned_alloc(FILCH__CACHE_LINE, count * sizeof(*executor->workers));
+	executor->workers = aligned_alloc(
+	    FILCH__CACHE_LINE, count * sizeof(*executor->workers));
 	executor->slots = calloc(count * 2 * capacity, sizeof(filch__ptr));
 	if (executor->workers == NULL || executor->slots == NULL) {
 		return (-ENOMEM);
@@ -549,8 +549,8 @@ executor_give_up_queued(struct filch_executor *executor)
 		if (task != NULL) {
 			filch__task_abandon(task);
 		}
-		while ((task = filch__deque_pop_oldest(&worker->woken)) !=
-		    NULL) {
+		while (
+		    (task = filch__deque_pop_oldest(&worker->woken)) != NULL) {
 			filch__task_abandon(task);
 		}
 		while ((task = filch__deque_pop_oldest(&worker->spawned)) !=

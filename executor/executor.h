@@ -59,30 +59,30 @@ struct filch__worker {
 	bool reaping;                    /* (w) wakes come from completions */
 	bool searching;                  /* (w) counted as such in idle */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
-	filch__u32 awake;                /* (a) by the worker; not parked */
+	filch__u32 awake; /* (a) by the worker; not parked */
 	struct filch__deque woken;
 	struct filch__deque spawned;
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
-	uint64_t polls_seen;             /* the reactor thread's */
+	uint64_t polls_seen; /* the reactor thread's */
 };
 
 struct filch_executor {
-	struct filch__reactor_host host; /* (i) */
+	struct filch__reactor_host host;       /* (i) */
 	struct filch_executor_options options; /* (i) all defaults filled in */
-	struct filch__worker *workers;   /* (i) */
-	unsigned worker_count;           /* (i) */
-	filch__ptr *slots;               /* (i) of all deques */
-	filch__u32 state;                /* (a) filch__executor_state [EX1] */
-	bool closed;                     /* (l) by orphan_lock */
+	struct filch__worker *workers;         /* (i) */
+	unsigned worker_count;                 /* (i) */
+	filch__ptr *slots;                     /* (i) of all deques */
+	filch__u32 state; /* (a) filch__executor_state [EX1] */
+	bool closed;      /* (l) by orphan_lock */
 	struct filch__reactor reactor;
 	struct filch__idle idle;
 	struct filch__injector injector;
 	FILCH__CACHE_ALIGNED filch__u64 outside_spawned; /* (a) */
-	filch__u64 outside_finished;     /* (a) */
-	filch__u64 entrants;             /* (a) outside wakes under way [EX2] */
+	filch__u64 outside_finished;                     /* (a) */
+	filch__u64 entrants; /* (a) outside wakes under way [EX2] */
 	FILCH__CACHE_ALIGNED filch__u32 monitoring; /* (a) [MO1] */
-	uint64_t tick_ns;                /* the reactor thread's: last look */
-	unsigned idle_ticks;             /* the reactor thread's */
+	uint64_t tick_ns;    /* the reactor thread's: last look */
+	unsigned idle_ticks; /* the reactor thread's */
 	struct filch__lock orphan_lock;
 	pthread_mutex_t shutdown_mutex;
 	pthread_cond_t shutdown_progress; /* a worker has gone to sleep */

@@ -6,7 +6,7 @@
 
 #include "../include/private/assert.h"
 
-#define PARKED_ONE (UINT64_C(1) << 32)
+#define PARKED_ONE    (UINT64_C(1) << 32)
 #define SEARCHING_ONE UINT64_C(1)
 
 static int sleeper_pop(struct filch__idle *idle);
@@ -40,8 +40,8 @@ filch__idle_begin_search(struct filch__idle *idle)
 			return (false);
 		}
 		/* [ID2] pairs with the load in claim */
-	} while (!filch__u64_cas_seq_cst(
-	    &idle->word, &word, word + SEARCHING_ONE));
+	} while (
+	    !filch__u64_cas_seq_cst(&idle->word, &word, word + SEARCHING_ONE));
 	return (true);
 }
 

@@ -63,8 +63,8 @@
 #endif
 
 struct filch__idle {
-	FILCH__CACHE_ALIGNED filch__u64 word;                      /* (a) */
-	uint32_t searching_max;                                    /* (i) */
+	FILCH__CACHE_ALIGNED filch__u64 word; /* (a) */
+	uint32_t searching_max;               /* (i) */
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
 	FILCH__PLAIN(uint32_t) count;                              /* (l) */
 	FILCH__PLAIN(uint16_t) sleepers[FILCH__IDLE_SLEEPERS_MAX]; /* (l) */
@@ -105,7 +105,7 @@ bool filch__idle_park(
 bool filch__idle_unpark_self(struct filch__idle *idle, unsigned worker);
 
 /*
- * Work was published, with a filch__fence_seq_cst() or a seq_cst RMW since.
+ * Work was published, with a full fence or a sequentially consistent RMW since.
  * Returns the worker whom the caller must wake, which counts as searching from
  * now on; -1 if somebody searches already or nobody is parked.
  */

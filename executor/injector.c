@@ -29,8 +29,8 @@ filch__injector_fini(struct filch__injector *injector)
 }
 
 void
-filch__injector_push(struct filch__injector *injector,
-    struct filch_task *first, struct filch_task *last, unsigned count)
+filch__injector_push(struct filch__injector *injector, struct filch_task *first,
+    struct filch_task *last, unsigned count)
 {
 	void *top;
 

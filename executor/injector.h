@@ -53,12 +53,12 @@
 #include "../include/private/plain.h"
 
 struct filch__injector {
-	FILCH__CACHE_ALIGNED filch__ptr stack;         /* (a) */
-	filch__u64 pushed;                             /* (a) */
+	FILCH__CACHE_ALIGNED filch__ptr stack; /* (a) */
+	filch__u64 pushed;                     /* (a) */
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
-	filch__u64 popped;                             /* (a) */
-	filch__u32 left;                               /* (a) */
-	FILCH__PLAIN(struct filch_task *) head;        /* (l) oldest */
+	filch__u64 popped;                      /* (a) */
+	filch__u32 left;                        /* (a) */
+	FILCH__PLAIN(struct filch_task *) head; /* (l) oldest */
 };
 
 void filch__injector_init(struct filch__injector *injector);

@@ -12,7 +12,7 @@
 #include "executor.h"
 
 #define VERSION_TEXT_OF(number) #number
-#define VERSION_TEXT(number) VERSION_TEXT_OF(number)
+#define VERSION_TEXT(number)    VERSION_TEXT_OF(number)
 
 const char *
 filch_version(void)

@@ -193,8 +193,7 @@ filch_task_ref(struct filch_task *task)
 void
 filch_task_unref(struct filch_task *task)
 {
-	if (filch__task_word_unref(&task->priv.state) ==
-	    FILCH__TASK_RELEASE) {
+	if (filch__task_word_unref(&task->priv.state) == FILCH__TASK_RELEASE) {
 		task_ended(task);
 	}
 }
@@ -254,9 +253,9 @@ filch_task_poll_join(
 		if ((word & FILCH__TASK_COMPLETING) != 0) {
 			/* the stored waker is woken in a moment; another
 			 * waiter has to look again by itself */
-			return (filch_waker_is_same(stored, &waker) ?
-				FILCH_PENDING :
-				filch_task_yield(waiter));
+			return (filch_waker_is_same(stored, &waker)
+				? FILCH_PENDING
+				: filch_task_yield(waiter));
 		}
 		if ((word & FILCH__TASK_JOIN_WAKER) != 0) {
 			if (filch_waker_is_same(stored, &waker)) {

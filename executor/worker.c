@@ -38,7 +38,7 @@
  * at most: less than a millisecond.
  */
 #define MONITOR_INTERVAL_NS 400000
-#define MONITOR_IDLE_TICKS 25
+#define MONITOR_IDLE_TICKS  25
 
 FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
     __attribute__((tls_model("initial-exec")));
@@ -55,8 +55,8 @@ static struct filch_task *worker_steal_lifo(
     struct filch__worker *, struct filch__worker *);
 static void worker_found_work(struct filch__worker *);
 static void worker_park(struct filch__worker *);
-static void worker_spill(struct filch__worker *, struct filch__deque *,
-    struct filch_task *);
+static void worker_spill(
+    struct filch__worker *, struct filch__deque *, struct filch_task *);
 
 void *
 filch__worker_main(void *arg)
@@ -84,9 +84,9 @@ filch__worker_main(void *arg)
 int
 filch_worker_index(void)
 {
-	return (filch__worker_current == NULL ?
-		-1 :
-		(int)filch__worker_current->index);
+	return (filch__worker_current == NULL
+		? -1
+		: (int)filch__worker_current->index);
 }
 
 /* ---- queues ---- */
@@ -276,8 +276,8 @@ worker_take_injected(struct filch__worker *worker)
 	if (share > MOVE_MAX) {
 		share = MOVE_MAX;
 	}
-	count = filch__injector_pop(
-	    &executor->injector, tasks, (unsigned)share);
+	count =
+	    filch__injector_pop(&executor->injector, tasks, (unsigned)share);
 	if (count == 0) {
 		return (NULL);
 	}
@@ -392,8 +392,8 @@ worker_steal(struct filch__worker *worker, struct filch__worker *victim)
 	unsigned i;
 
 	if (!filch__deque_is_empty(&victim->woken)) {
-		count = filch__deque_steal_half(
-		    &victim->woken, items, MOVE_MAX);
+		count =
+		    filch__deque_steal_half(&victim->woken, items, MOVE_MAX);
 	}
 	half = (filch__deque_count(&victim->spawned) + 1) / 2;
 	if (half > MOVE_MAX - count) {

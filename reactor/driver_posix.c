@@ -356,8 +356,8 @@ poll_until(struct pollfd *fds, unsigned count, uint64_t deadline_ns)
 		.tv_nsec = (long)(left_ns % FILCH__NS_PER_S),
 	};
 
-	return (ppoll(
-	    fds, count, deadline_ns == FILCH_NEVER ? NULL : &left, NULL));
+	return (
+	    ppoll(fds, count, deadline_ns == FILCH_NEVER ? NULL : &left, NULL));
 #else
 	/* Rounded up: too early would only make it look again. */
 	uint64_t left_ms = left_ns / 1000000 + (left_ns % 1000000 != 0);
@@ -365,8 +365,8 @@ poll_until(struct pollfd *fds, unsigned count, uint64_t deadline_ns)
 	if (left_ms > INT_MAX) {
 		left_ms = INT_MAX;
 	}
-	return (poll(
-	    fds, count, deadline_ns == FILCH_NEVER ? -1 : (int)left_ms));
+	return (
+	    poll(fds, count, deadline_ns == FILCH_NEVER ? -1 : (int)left_ms));
 #endif
 }
 
@@ -585,11 +585,9 @@ posix_cancel(struct filch_op *op)
 
 	filch__lock_take(&driver->lock);
 	/* relaxed: POLLING changes under the lock only */
-	removed =
-	    filch__u32_load_relaxed(&op->priv.state) == FILCH__OP_POLLING;
+	removed = filch__u32_load_relaxed(&op->priv.state) == FILCH__OP_POLLING;
 	if (removed) {
-		set_remove(
-		    driver, set_find(driver, op->priv.directory_to), op);
+		set_remove(driver, set_find(driver, op->priv.directory_to), op);
 	}
 	filch__lock_leave(&driver->lock);
 	if (removed || filch__pool_remove(&shard->reactor->pool, op)) {
@@ -627,8 +625,8 @@ posix_cancel_all(struct filch__shard *shard)
 }
 
 static void
-posix_depths(struct filch__shard *shard, uint64_t *ret_in_flight,
-    uint64_t *ret_waiting)
+posix_depths(
+    struct filch__shard *shard, uint64_t *ret_in_flight, uint64_t *ret_waiting)
 {
 	struct posix_driver *driver = posix_driver(shard);
 	const struct filch_op *op;

@@ -51,11 +51,11 @@
 
 /* What user_data names; addresses leave the low three bits free. */
 enum uring_tag {
-	TAG_OP = 0,      /* an operation */
-	TAG_POLL = 1,    /* the operation's descriptor is getting ready */
-	TAG_IGNORE = 2,  /* a cancel: the completion of its target says all */
-	TAG_SOURCE = 3,  /* a registration; the entry's index in bits 48 to 63 */
-	TAG_EVENT = 4,   /* the eventfd: somebody wakes the worker */
+	TAG_OP = 0,     /* an operation */
+	TAG_POLL = 1,   /* the operation's descriptor is getting ready */
+	TAG_IGNORE = 2, /* a cancel: the completion of its target says all */
+	TAG_SOURCE = 3, /* a registration; the entry's index in bits 48 to 63 */
+	TAG_EVENT = 4,  /* the eventfd: somebody wakes the worker */
 	TAG_MASK = 7
 };
 
@@ -93,14 +93,14 @@ struct uring_shard {
 };
 
 struct uring_driver {
-	struct uring_shard *shards;            /* (i) */
-	bool opcode_works[FILCH_OP_COUNT];     /* (i) */
+	struct uring_shard *shards;        /* (i) */
+	bool opcode_works[FILCH_OP_COUNT]; /* (i) */
 	struct filch__lock lock;
-	bool files_sparse;                     /* (l) tables are there */
-	bool memory_sparse;                    /* (l) */
-	bool file_used[FILCH_FIXED_FILES_MAX]; /* (l) */
+	bool files_sparse;                       /* (l) tables are there */
+	bool memory_sparse;                      /* (l) */
+	bool file_used[FILCH_FIXED_FILES_MAX];   /* (l) */
 	bool memory_used[FILCH_FIXED_POOLS_MAX]; /* (l) */
-	FILCH__CACHE_ALIGNED filch__u32 park;  /* (a) the reactor thread's */
+	FILCH__CACHE_ALIGNED filch__u32 park;    /* (a) the reactor thread's */
 };
 
 static int uring_shard_open(struct uring_shard *, unsigned);
@@ -113,10 +113,10 @@ static bool op_issue(struct uring_shard *, struct filch_op *);
 static void waiting_push(struct uring_shard *, struct filch_op *);
 static void waiting_remove(struct uring_shard *, struct filch_op *);
 static void waiting_refill(struct uring_shard *);
-static struct filch_op *cqe_take(struct filch__shard *, struct uring_shard *,
-    const struct io_uring_cqe *);
-static bool op_completed(struct filch__shard *, struct uring_shard *,
-    struct filch_op *, int32_t);
+static struct filch_op *cqe_take(
+    struct filch__shard *, struct uring_shard *, const struct io_uring_cqe *);
+static bool op_completed(
+    struct filch__shard *, struct uring_shard *, struct filch_op *, int32_t);
 static void op_again(struct uring_shard *, struct filch_op *);
 static void uring_reap_all(struct filch__shard *);
 static void stat_convert(struct filch_stat *);
@@ -135,8 +135,8 @@ uring_open(struct filch__reactor *reactor)
 	if (driver == NULL) {
 		return (-ENOMEM);
 	}
-	driver->shards = aligned_alloc(
-	    FILCH__CACHE_LINE, count * sizeof(*driver->shards));
+	driver->shards =
+	    aligned_alloc(FILCH__CACHE_LINE, count * sizeof(*driver->shards));
 	if (driver->shards == NULL) {
 		free(driver);
 		return (-ENOMEM);
@@ -174,8 +174,8 @@ uring_shard_open(struct uring_shard *us, unsigned entries)
 	int result;
 
 	memset(&params, 0, sizeof(params));
-	params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE |
-	    IORING_SETUP_SUBMIT_ALL;
+	params.flags =
+	    IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
 	params.cq_entries = entries * CQ_FACTOR;
 	result = io_uring_queue_init_params(entries, &us->ring, &params);
 	if (result == -EINVAL) {
@@ -356,8 +356,8 @@ sqe_publish(
 static inline unsigned
 transfer_size(size_t size)
 {
-	return (size > FILCH_TRANSFER_MAX ? FILCH_TRANSFER_MAX :
-					    (unsigned)size);
+	return (
+	    size > FILCH_TRANSFER_MAX ? FILCH_TRANSFER_MAX : (unsigned)size);
 }
 
 static void
@@ -377,11 +377,11 @@ op_prepare_transfer(struct filch_op *op, struct io_uring_sqe *sqe)
 	sqe->opcode = opcodes[op->priv.opcode];
 	sqe->off = op->priv.offset;
 	sqe->addr = (uint64_t)(uintptr_t)op->priv.a.source;
-	sqe->len = vector ? (unsigned)op->priv.b.iov_count :
-			    transfer_size(op->priv.b.size);
+	sqe->len = vector ? (unsigned)op->priv.b.iov_count
+			  : transfer_size(op->priv.b.size);
 	if (op->priv.buffer_index > 0 && !vector) {
-		sqe->opcode = write ? IORING_OP_WRITE_FIXED :
-				      IORING_OP_READ_FIXED;
+		sqe->opcode =
+		    write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
 		sqe->buf_index = (uint16_t)(op->priv.buffer_index - 1);
 	}
 	if (write && (op->priv.flags & FILCH_OP_DSYNC) != 0) {
@@ -399,8 +399,7 @@ op_prepare_stat(struct filch_op *op, struct io_uring_sqe *sqe)
 	    "the kernel's struct statx fits");
 	sqe->opcode = IORING_OP_STATX;
 	sqe->fd = file != NULL ? file->fd : op->priv.directory;
-	sqe->addr =
-	    (uint64_t)(uintptr_t)(file != NULL ? "" : op->priv.a.path);
+	sqe->addr = (uint64_t)(uintptr_t)(file != NULL ? "" : op->priv.a.path);
 	sqe->len = STATX_BASIC_STATS;
 	sqe->statx_flags = file != NULL ? AT_EMPTY_PATH : 0;
 	sqe->off = (uint64_t)(uintptr_t)stat->priv.raw;
@@ -413,8 +412,7 @@ op_prepare_path(struct filch_op *op, struct io_uring_sqe *sqe)
 	sqe->addr = (uint64_t)(uintptr_t)op->priv.a.path;
 	if (op->priv.opcode == FILCH_OP_OPEN) {
 		sqe->opcode = IORING_OP_OPENAT;
-		sqe->open_flags =
-		    (unsigned)op->priv.b.open.flags | O_CLOEXEC;
+		sqe->open_flags = (unsigned)op->priv.b.open.flags | O_CLOEXEC;
 		sqe->len = op->priv.b.open.mode;
 	} else if (op->priv.opcode == FILCH_OP_UNLINK) {
 		sqe->opcode = IORING_OP_UNLINKAT;
@@ -509,8 +507,10 @@ uring_submit(struct filch__shard *shard, struct filch_op *op)
 	if (!uring_driver(shard)->opcode_works[op->priv.opcode]) {
 		if (op->priv.opcode != FILCH_OP_CALL) {
 			/* [ST1] a counter of many threads */
-			(void)filch__u64_add_acq_rel(&shard->counters
-				.fallbacks[FILCH_FALLBACK_NO_OPCODE], 1);
+			(void)filch__u64_add_acq_rel(
+			    &shard->counters
+				 .fallbacks[FILCH_FALLBACK_NO_OPCODE],
+			    1);
 		}
 		filch__pool_submit(&shard->reactor->pool, op);
 		return;
@@ -608,15 +608,15 @@ uring_reap(struct filch__shard *shard)
 		return (0);
 	}
 	if (cq_overflowed(us)) {
-		(void)io_uring_enter(
-		    (unsigned)us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+		(void)io_uring_enter((unsigned)us->ring.ring_fd, 0, 0,
+		    IORING_ENTER_GETEVENTS, NULL);
 	}
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US1] acquire: the kernel wrote the entries before its tail */
 	tail = filch__u32_load_acquire(us->ring.cq.ktail);
 	while (head != tail && count < REAP_BATCH_MAX) {
-		struct filch_op *op = cqe_take(shard, us,
-		    &us->ring.cq.cqes[head & us->ring.cq.ring_mask]);
+		struct filch_op *op = cqe_take(
+		    shard, us, &us->ring.cq.cqes[head & us->ring.cq.ring_mask]);
 
 		head++;
 		count++;
@@ -669,8 +669,7 @@ cqe_take(struct filch__shard *shard, struct uring_shard *us,
 			return (NULL);
 		}
 		address &= (UINT64_C(1) << SOURCE_INDEX_SHIFT) - 1;
-		filch__registration_entry_done(
-		    &shard->reactor->registrations,
+		filch__registration_entry_done(&shard->reactor->registrations,
 		    (struct filch__registration *)(uintptr_t)address,
 		    (unsigned)(data >> SOURCE_INDEX_SHIFT), cqe->res);
 		return (NULL);
@@ -723,8 +722,8 @@ op_completed(struct filch__shard *shard, struct uring_shard *us,
 		sqe_publish(us, sqe, (uint64_t)(uintptr_t)op | TAG_POLL);
 		return (false);
 	}
-	if ((result == -EAGAIN || result == -EOPNOTSUPP ||
-		result == -ENOSYS) && !op->priv.pool_tried) {
+	if ((result == -EAGAIN || result == -EOPNOTSUPP || result == -ENOSYS) &&
+	    !op->priv.pool_tried) {
 		op->priv.pool_tried = 1;
 		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(
@@ -755,8 +754,8 @@ uring_reap_all(struct filch__shard *shard)
 static int64_t
 statx_ns(struct statx_timestamp stamp)
 {
-	return (stamp.tv_sec * (int64_t)FILCH__NS_PER_S +
-	    (int64_t)stamp.tv_nsec);
+	return (
+	    stamp.tv_sec * (int64_t)FILCH__NS_PER_S + (int64_t)stamp.tv_nsec);
 }
 
 static void
@@ -827,8 +826,8 @@ uring_park(struct filch__shard *shard)
 		if (how == PARK_FUTEX) {
 			(void)futex(&us->park, FUTEX_WAIT_BITSET, how, NULL);
 		} else if (cq_is_empty(us)) {
-			(void)io_uring_enter((unsigned)us->ring.ring_fd, sq_pending(us),
-			    1, IORING_ENTER_GETEVENTS, NULL);
+			(void)io_uring_enter((unsigned)us->ring.ring_fd,
+			    sq_pending(us), 1, IORING_ENTER_GETEVENTS, NULL);
 			filch__counter_add(&shard->counters.submissions, 1);
 		} else {
 			uring_flush(shard);
@@ -915,7 +914,8 @@ cancel_enter(struct uring_shard *us, uint64_t user_data, unsigned flags)
 	sqe->addr = user_data;
 	sqe->cancel_flags = flags;
 	sqe_publish(us, sqe, TAG_IGNORE);
-	(void)io_uring_enter((unsigned)us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
+	(void)io_uring_enter(
+	    (unsigned)us->ring.ring_fd, sq_pending(us), 0, 0, NULL);
 }
 
 static void
@@ -928,8 +928,8 @@ uring_cancel(struct filch_op *op)
 	filch__lock_take(&us->lock);
 	op->priv.stop_asked = 1;
 	/* relaxed: changed under the lock, or by the pool, which looks too */
-	switch ((enum filch__op_state)filch__u32_load_relaxed(
-	    &op->priv.state)) {
+	switch (
+	    (enum filch__op_state)filch__u32_load_relaxed(&op->priv.state)) {
 	case FILCH__OP_WAITING:
 		waiting_remove(us, op);
 		finished = true;
@@ -971,8 +971,8 @@ uring_cancel_all(struct filch__shard *shard)
 	us->waiting = 0;
 	/* relaxed: changed under the lock */
 	if (filch__u32_load_relaxed(&us->in_flight) > 0) {
-		cancel_enter(us, 0,
-		    IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+		cancel_enter(
+		    us, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
 	}
 	filch__lock_leave(&us->lock);
 	for (op = list; op != NULL; op = op->priv.next) {
@@ -982,8 +982,8 @@ uring_cancel_all(struct filch__shard *shard)
 }
 
 static void
-uring_depths(struct filch__shard *shard, uint64_t *ret_in_flight,
-    uint64_t *ret_waiting)
+uring_depths(
+    struct filch__shard *shard, uint64_t *ret_in_flight, uint64_t *ret_waiting)
 {
 	struct uring_shard *us = uring_shard(shard);
 
@@ -1098,11 +1098,10 @@ tables_make(struct filch__reactor *reactor, bool files)
 	for (i = 0; !*made && i < reactor->options.shard_count; i++) {
 		struct io_uring *ring = &driver->shards[i].ring;
 
-		result = files ?
-		    io_uring_register_files_sparse(
-			ring, FILCH_FIXED_FILES_MAX) :
-		    io_uring_register_buffers_sparse(
-			ring, FILCH_FIXED_POOLS_MAX);
+		result = files ? io_uring_register_files_sparse(
+				     ring, FILCH_FIXED_FILES_MAX)
+			       : io_uring_register_buffers_sparse(
+				     ring, FILCH_FIXED_POOLS_MAX);
 		/* -EBUSY: made by an attempt that failed at a later ring */
 		if (result < 0 && result != -EBUSY) {
 			return (result == -EINVAL ? -EOPNOTSUPP : result);
@@ -1185,8 +1184,7 @@ uring_memory_set(
 }
 
 static int
-uring_memory_register(
-    struct filch__reactor *reactor, void *memory, size_t size)
+uring_memory_register(struct filch__reactor *reactor, void *memory, size_t size)
 {
 	struct uring_driver *driver = reactor->driver_state;
 	int index;

@@ -34,7 +34,7 @@
  * cache pays 1/64 of a system call a read, one that has become hot is noticed.
  */
 #define INLINE_MISSES_MAX 16
-#define INLINE_SKIPS 64
+#define INLINE_SKIPS      64
 /* The file system has no such thing: never again. */
 #define INLINE_NEVER UINT32_MAX
 
@@ -131,8 +131,8 @@ is_write(const struct filch_op *op)
 static size_t
 size_capped(const struct filch_op *op)
 {
-	return (op->priv.b.size < FILCH_TRANSFER_MAX ? op->priv.b.size :
-						       FILCH_TRANSFER_MAX);
+	return (op->priv.b.size < FILCH_TRANSFER_MAX ? op->priv.b.size
+						     : FILCH_TRANSFER_MAX);
 }
 
 static int
@@ -163,8 +163,7 @@ execute_once(struct filch_op *op)
 		return (execute_fallocate(
 		    file->fd, op->priv.offset, op->priv.b.length));
 	case FILCH_OP_TRUNCATE:
-		return (outcome(
-		    ftruncate(file->fd, (off_t)op->priv.b.length)));
+		return (outcome(ftruncate(file->fd, (off_t)op->priv.b.length)));
 	case FILCH_OP_OPEN:
 	case FILCH_OP_UNLINK:
 	case FILCH_OP_RENAME:
@@ -185,13 +184,14 @@ execute_read(const struct filch_op *op)
 	off_t offset = (off_t)op->priv.offset;
 
 	if (op->priv.opcode == FILCH_OP_READ) {
-		return (outcome(current ?
-			read(fd, op->priv.a.buffer, size_capped(op)) :
-			pread(fd, op->priv.a.buffer, size_capped(op), offset)));
+		return (outcome(current
+			? read(fd, op->priv.a.buffer, size_capped(op))
+			: pread(
+			      fd, op->priv.a.buffer, size_capped(op), offset)));
 	}
-	return (outcome(current ?
-		readv(fd, op->priv.a.iov, op->priv.b.iov_count) :
-		preadv(fd, op->priv.a.iov, op->priv.b.iov_count, offset)));
+	return (outcome(current
+		? readv(fd, op->priv.a.iov, op->priv.b.iov_count)
+		: preadv(fd, op->priv.a.iov, op->priv.b.iov_count, offset)));
 }
 
 static int64_t
@@ -200,8 +200,9 @@ execute_write(const struct filch_op *op)
 	uint32_t flags = op->priv.file->priv.flags;
 
 	if ((flags & FILCH__FILE_POLLABLE) != 0) {
-		if ((flags & (FILCH__FILE_NONBLOCK | FILCH__FILE_SOCKET |
-				 FILCH__FILE_CHARACTER)) == 0) {
+		if ((flags &
+			(FILCH__FILE_NONBLOCK | FILCH__FILE_SOCKET |
+			    FILCH__FILE_CHARACTER)) == 0) {
 			return (write_stream(op));
 		}
 		return (write_plain(op));
@@ -243,14 +244,14 @@ write_plain(const struct filch_op *op)
 	off_t offset = (off_t)op->priv.offset;
 
 	if (op->priv.opcode == FILCH_OP_WRITE) {
-		return (outcome(current ?
-			write(fd, op->priv.a.source, size_capped(op)) :
-			pwrite(fd, op->priv.a.source, size_capped(op),
-			    offset)));
+		return (outcome(current
+			? write(fd, op->priv.a.source, size_capped(op))
+			: pwrite(
+			      fd, op->priv.a.source, size_capped(op), offset)));
 	}
-	return (outcome(current ?
-		writev(fd, op->priv.a.iov, op->priv.b.iov_count) :
-		pwritev(fd, op->priv.a.iov, op->priv.b.iov_count, offset)));
+	return (outcome(current
+		? writev(fd, op->priv.a.iov, op->priv.b.iov_count)
+		: pwritev(fd, op->priv.a.iov, op->priv.b.iov_count, offset)));
 }
 
 static int64_t
@@ -265,8 +266,8 @@ write_durable(const struct filch_op *op)
 	const struct iovec *iov = vector_of(op, &one, &count);
 
 	/* (off_t)FILCH_OFFSET_CURRENT is -1, the position. */
-	result = outcome(pwritev2(op->priv.file->fd, iov, count,
-	    (off_t)op->priv.offset, RWF_DSYNC));
+	result = outcome(pwritev2(
+	    op->priv.file->fd, iov, count, (off_t)op->priv.offset, RWF_DSYNC));
 	if (result != -EOPNOTSUPP && result != -ENOSYS) {
 		return (result);
 	}
@@ -331,10 +332,10 @@ execute_stat(struct filch_op *op)
 {
 	struct filch_stat *stat = op->priv.b.stat;
 	struct stat status;
-	int64_t result = outcome(op->priv.file != NULL ?
-		fstat(op->priv.file->fd, &status) :
-		fstatat(directory_of(op->priv.directory), op->priv.a.path,
-		    &status, 0));
+	int64_t result = outcome(op->priv.file != NULL
+		? fstat(op->priv.file->fd, &status)
+		: fstatat(directory_of(op->priv.directory), op->priv.a.path,
+		      &status, 0));
 
 	if (result < 0) {
 		return (result);
@@ -386,8 +387,7 @@ execute_path(const struct filch_op *op)
 
 	if (op->priv.opcode == FILCH_OP_OPEN) {
 		return (outcome(openat(directory, path,
-		    op->priv.b.open.flags | O_CLOEXEC,
-		    op->priv.b.open.mode)));
+		    op->priv.b.open.flags | O_CLOEXEC, op->priv.b.open.mode)));
 	}
 	if (op->priv.opcode == FILCH_OP_UNLINK) {
 		return (outcome(unlinkat(directory, path, 0)));
@@ -432,19 +432,19 @@ filch__execute_try(struct filch_op *op, int64_t *ret_result)
 		    op->priv.offset == FILCH_OFFSET_CURRENT) {
 			result = try_socket(op);
 		} else if ((flags & FILCH__FILE_NONBLOCK) != 0) {
-			result = is_write(op) ? write_plain(op) :
-						execute_read(op);
+			result =
+			    is_write(op) ? write_plain(op) : execute_read(op);
 		} else {
 #if defined(RWF_NOWAIT)
 			struct iovec one;
 			int count;
 			const struct iovec *iov = vector_of(op, &one, &count);
 
-			result = outcome(is_write(op) ?
-				pwritev2(op->priv.file->fd, iov, count,
-				    (off_t)op->priv.offset, RWF_NOWAIT) :
-				preadv2(op->priv.file->fd, iov, count,
-				    (off_t)op->priv.offset, RWF_NOWAIT));
+			result = outcome(is_write(op)
+				? pwritev2(op->priv.file->fd, iov, count,
+				      (off_t)op->priv.offset, RWF_NOWAIT)
+				: preadv2(op->priv.file->fd, iov, count,
+				      (off_t)op->priv.offset, RWF_NOWAIT));
 #endif
 		}
 	} while (result == -EINTR);
@@ -469,10 +469,10 @@ try_socket(const struct filch_op *op)
 	/* sendmsg and recvmsg never write to the vector. */
 	memcpy(&message.msg_iov, &iov, sizeof(iov));
 	message.msg_iovlen = (unsigned)count;
-	return (outcome(is_write(op) ?
-		sendmsg(op->priv.file->fd, &message,
-		    MSG_DONTWAIT | MSG_NOSIGNAL) :
-		recvmsg(op->priv.file->fd, &message, MSG_DONTWAIT)));
+	return (outcome(is_write(op)
+		? sendmsg(
+		      op->priv.file->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+		: recvmsg(op->priv.file->fd, &message, MSG_DONTWAIT)));
 }
 
 /* ---- without blocking: cached pages ---- */
@@ -484,8 +484,7 @@ filch__execute_may_inline(struct filch_op *op)
 	struct filch_file *file = op->priv.file;
 	uint32_t misses;
 
-	if ((file->priv.flags &
-		(FILCH__FILE_REGULAR | FILCH__FILE_DIRECT)) !=
+	if ((file->priv.flags & (FILCH__FILE_REGULAR | FILCH__FILE_DIRECT)) !=
 		FILCH__FILE_REGULAR ||
 	    op->priv.offset == FILCH_OFFSET_CURRENT ||
 	    (op->priv.flags & FILCH_OP_NO_INLINE) != 0) {
@@ -527,15 +526,14 @@ filch__execute_inline(struct filch_op *op, int64_t *ret_result)
 	int i;
 	const struct iovec *iov = vector_of(op, &one, &count);
 
-	result = outcome(preadv2(
-	    file->fd, iov, count, (off_t)op->priv.offset, RWF_NOWAIT));
+	result = outcome(
+	    preadv2(file->fd, iov, count, (off_t)op->priv.offset, RWF_NOWAIT));
 	if (filch__likely(result >= 0)) {
 		for (i = 0; i < count; i++) {
 			wanted += iov[i].iov_len;
 		}
 		if (filch__likely((size_t)result == wanted) ||
-		    reached_end(
-			file->fd, op->priv.offset + (uint64_t)result)) {
+		    reached_end(file->fd, op->priv.offset + (uint64_t)result)) {
 			/* relaxed: see filch__execute_may_inline */
 			if (filch__u32_load_relaxed(
 				&file->priv.inline_misses) != 0) {

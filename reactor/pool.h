@@ -23,16 +23,16 @@ struct filch__pool {
 	struct filch__reactor *reactor; /* (i) */
 	unsigned threads_max;           /* (i) */
 	pthread_mutex_t mutex;
-	pthread_cond_t work;    /* the queue has grown, or the end has come */
-	pthread_cond_t ended;   /* a thread has ended */
-	struct filch_op *head;  /* (l) next to be carried out */
-	struct filch_op *tail;  /* (l) */
-	unsigned threads;       /* (l) */
-	unsigned idle;          /* (l) threads that wait for work */
-	unsigned depth;         /* (l) operations in the queue */
-	bool stopping;          /* (l) */
-	bool has_last;          /* (l) */
-	pthread_t last;         /* (l) the latest to end, not yet joined */
+	pthread_cond_t work;   /* the queue has grown, or the end has come */
+	pthread_cond_t ended;  /* a thread has ended */
+	struct filch_op *head; /* (l) next to be carried out */
+	struct filch_op *tail; /* (l) */
+	unsigned threads;      /* (l) */
+	unsigned idle;         /* (l) threads that wait for work */
+	unsigned depth;        /* (l) operations in the queue */
+	bool stopping;         /* (l) */
+	bool has_last;         /* (l) */
+	pthread_t last;        /* (l) the latest to end, not yet joined */
 };
 
 /* Returns 0 or -ENOMEM, -EAGAIN.  Starts no thread. */

@@ -62,8 +62,8 @@ filch__reactor_init(struct filch__reactor *reactor,
 		filch__timers_init(&reactor->shards[i].timers);
 	}
 	filch__registrations_init(&reactor->registrations);
-	result =
-	    filch__pool_init(&reactor->pool, reactor, options->pool_threads_max);
+	result = filch__pool_init(
+	    &reactor->pool, reactor, options->pool_threads_max);
 	if (result < 0) {
 		goto fail_pool;
 	}
@@ -179,8 +179,8 @@ driver_open(struct filch__reactor *reactor)
 			by = "io_uring is available";
 		}
 		if (result == 0 || kind == FILCH_DRIVER_URING) {
-			(void)snprintf(reactor->reason, sizeof(reactor->reason),
-			    "%s", by);
+			(void)snprintf(
+			    reactor->reason, sizeof(reactor->reason), "%s", by);
 			return (result);
 		}
 	}
@@ -214,8 +214,8 @@ reactor_main(void *arg)
 	while (filch__u32_load_acquire(&reactor->exiting) == 0) {
 		tick_ns = host->tick(host, filch__clock_ns());
 		until_ns = reactor_expire(reactor,
-		    filch__reactor_is_stopping(reactor) ? FILCH_NEVER :
-							  filch__clock_ns());
+		    filch__reactor_is_stopping(reactor) ? FILCH_NEVER
+							: filch__clock_ns());
 		if (tick_ns < until_ns) {
 			until_ns = tick_ns;
 		}

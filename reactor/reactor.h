@@ -62,21 +62,21 @@ struct filch__reactor_options {
 };
 
 struct filch__reactor {
-	const struct filch__driver *driver; /* (i) */
-	void *driver_state;                 /* (i) */
-	struct filch__reactor_host *host;   /* (i) */
+	const struct filch__driver *driver;    /* (i) */
+	void *driver_state;                    /* (i) */
+	struct filch__reactor_host *host;      /* (i) */
 	struct filch__reactor_options options; /* (i) */
-	struct filch__shard *shards;        /* (i) options.shard_count of them */
+	struct filch__shard *shards; /* (i) options.shard_count of them */
 	struct filch__pool pool;
 	struct filch__registrations registrations;
-	char reason[256];                   /* (i) why this driver */
+	char reason[256]; /* (i) why this driver */
 	pthread_t thread;
 	FILCH__CACHE_ALIGNED filch__u64 sleeping_until_ns; /* (a) [RT1] */
-	filch__u32 stopping;                /* (a) operations end: ESHUTDOWN */
-	filch__u32 exiting;                 /* (a) the thread shall end */
-	filch__u64 wakes;                   /* (a) by the thread */
-	filch__u64 timers_fired;            /* (a) by the thread */
-	filch__u64 wake_calls;              /* (a) any thread: atomic add */
+	filch__u32 stopping;     /* (a) operations end: ESHUTDOWN */
+	filch__u32 exiting;      /* (a) the thread shall end */
+	filch__u64 wakes;        /* (a) by the thread */
+	filch__u64 timers_fired; /* (a) by the thread */
+	filch__u64 wake_calls;   /* (a) any thread: atomic add */
 };
 
 /* The shard of the worker that runs this thread; NULL on other threads. */

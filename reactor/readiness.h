@@ -54,16 +54,15 @@ enum {
 #define FILCH__READY_ALL UINT32_C(0x7f)
 #define FILCH__READY_STICKY                                                    \
 	((uint32_t)FILCH__READY_CLOSED | (uint32_t)FILCH__READY_SHUTDOWN)
-#define FILCH__READY_BOTH                                                      \
-	((uint32_t)FILCH__READY_ERROR | FILCH__READY_STICKY)
+#define FILCH__READY_BOTH ((uint32_t)FILCH__READY_ERROR | FILCH__READY_STICKY)
 #define FILCH__READY_FOR_READ                                                  \
 	((uint32_t)FILCH__READY_AIO | (uint32_t)FILCH__READY_LIO |             \
 	    (uint32_t)FILCH__READY_READ)
 #define FILCH__READY_FOR_WRITE ((uint32_t)FILCH__READY_WRITE)
 
 #define FILCH__READY_GENERATION_MASK UINT64_C(0xfffffff)
-#define FILCH__READY_READ_SHIFT 8
-#define FILCH__READY_WRITE_SHIFT 36
+#define FILCH__READY_READ_SHIFT      8
+#define FILCH__READY_WRITE_SHIFT     36
 
 /* The bits of a loaded word. */
 static inline uint32_t
@@ -76,9 +75,9 @@ filch__readiness_bits(uint64_t value)
 static inline uint32_t
 filch__readiness_generation(uint64_t value, uint32_t bits)
 {
-	int shift = (bits & FILCH__READY_FOR_WRITE) != 0 ?
-	    FILCH__READY_WRITE_SHIFT :
-	    FILCH__READY_READ_SHIFT;
+	int shift = (bits & FILCH__READY_FOR_WRITE) != 0
+	    ? FILCH__READY_WRITE_SHIFT
+	    : FILCH__READY_READ_SHIFT;
 
 	return ((uint32_t)(value >> shift & FILCH__READY_GENERATION_MASK));
 }
@@ -110,8 +109,7 @@ filch__readiness_set(filch__u64 *word, uint32_t bits)
 	filch__assert((bits & ~FILCH__READY_ALL) == 0);
 	do {
 		value = old | bits;
-		if ((bits & (FILCH__READY_FOR_READ | FILCH__READY_BOTH)) !=
-		    0) {
+		if ((bits & (FILCH__READY_FOR_READ | FILCH__READY_BOTH)) != 0) {
 			value = filch__readiness_bump(
 			    value, FILCH__READY_READ_SHIFT);
 		}

@@ -10,10 +10,10 @@
 #include "../include/private/assert.h"
 
 #define GENERATION_ONE (UINT64_C(1) << 32)
-#define PINS_MASK (GENERATION_ONE - 1)
+#define PINS_MASK      (GENERATION_ONE - 1)
 
 _Static_assert(
-    (uint64_t)FILCH__REGISTRATION_CHUNK * FILCH__REGISTRATION_CHUNKS <=
+    (uint64_t)FILCH__REGISTRATION_CHUNK *FILCH__REGISTRATION_CHUNKS <=
 	PINS_MASK,
     "an index fits into half of a token");
 
@@ -84,8 +84,9 @@ filch__registration_new(struct filch__registrations *table, unsigned interest,
 	 * [RG1] pairs with every change of the word.  Under the lock, so that
 	 * a shutdown that came too late for is_shut finds the slot pinned.
 	 */
-	*ret_token = (filch__u64_add_acq_rel(&slot->pins, 1) & ~PINS_MASK) |
-	    slot->index;
+	*ret_token =
+	    /* [RG1] as every change of this word */
+	    (filch__u64_add_acq_rel(&slot->pins, 1) & ~PINS_MASK) | slot->index;
 	filch__lock_leave(&table->lock);
 	/* [RG3] a counter only: no other data hangs on it */
 	(void)filch__u64_add_acq_rel(&table->bound, 1);
@@ -120,7 +121,8 @@ filch__registration_release(struct filch__registrations *table,
     struct filch__registration *registration)
 {
 	/* [RG1] pairs with every change of the word */
-	uint64_t old = filch__u64_add_acq_rel(&registration->pins, -UINT64_C(1));
+	uint64_t old =
+	    filch__u64_add_acq_rel(&registration->pins, -UINT64_C(1));
 
 	filch__assert((old & PINS_MASK) != 0);
 	if ((old & PINS_MASK) != 1) {
@@ -151,9 +153,8 @@ void
 filch__registration_notify(struct filch__registration *registration)
 {
 	filch__readiness_set(&registration->readiness,
-	    registration->interest == FILCH_INTEREST_AIO ?
-		FILCH__READY_AIO :
-		FILCH__READY_LIO);
+	    registration->interest == FILCH_INTEREST_AIO ? FILCH__READY_AIO
+							 : FILCH__READY_LIO);
 	slot_wake(registration);
 }
 
@@ -212,8 +213,8 @@ table_grow(struct filch__registrations *table)
 	if (chunk == FILCH__REGISTRATION_CHUNKS) {
 		return (-EAGAIN);
 	}
-	slots = aligned_alloc(FILCH__CACHE_LINE,
-	    FILCH__REGISTRATION_CHUNK * sizeof(*slots));
+	slots = aligned_alloc(
+	    FILCH__CACHE_LINE, FILCH__REGISTRATION_CHUNK * sizeof(*slots));
 	if (slots == NULL) {
 		return (-ENOMEM);
 	}
@@ -246,8 +247,8 @@ table_find(struct filch__registrations *table, uint32_t index)
 	}
 	/* [RG4] pairs with table_grow */
 	slots = filch__ptr_load_acquire(&table->chunks[chunk]);
-	return (slots == NULL ? NULL :
-				&slots[index % FILCH__REGISTRATION_CHUNK]);
+	return (
+	    slots == NULL ? NULL : &slots[index % FILCH__REGISTRATION_CHUNK]);
 }
 
 /* Set a free slot up for its new owner. */

@@ -20,8 +20,7 @@
 static struct filch_timer *heap_meld(
     struct filch_timer *one, struct filch_timer *two);
 static struct filch_timer *heap_join_children(struct filch_timer *first);
-static void heap_take_out(
-    struct filch_timer **root, struct filch_timer *timer);
+static void heap_take_out(struct filch_timer **root, struct filch_timer *timer);
 
 void
 filch__timers_init(struct filch__timers *timers)
@@ -61,8 +60,8 @@ filch__timers_add(struct filch__timers *timers, struct filch_timer *timer)
 	timer->priv.timers = timers;
 
 	filch__lock_take(&timers->lock);
-	timers->root = timers->root == NULL ? timer :
-					      heap_meld(timers->root, timer);
+	timers->root =
+	    timers->root == NULL ? timer : heap_meld(timers->root, timer);
 	/* relaxed: only written under the lock */
 	is_earliest =
 	    deadline_ns < filch__u64_load_relaxed(&timers->earliest_ns);
@@ -71,7 +70,7 @@ filch__timers_add(struct filch__timers *timers, struct filch_timer *timer)
 		 * [RT1] pairs with the reactor thread, which says when it
 		 * will wake and then looks at all of these: the caller, who
 		 * looks next until when it sleeps, must not be overtaken by
-		 * this store.
+		 * this store.  [RT1]
 		 */
 		(void)filch__u64_exchange_seq_cst(
 		    &timers->earliest_ns, deadline_ns);

@@ -20,7 +20,7 @@
 struct filch__timers {
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
 	struct filch_timer *root; /* (l) earliest first */
-	filch__u64 earliest_ns;   /* (a) written under lock; the root or before */
+	filch__u64 earliest_ns; /* (a) written under lock; the root or before */
 };
 
 /* Tasks to wake after the lock is left; their references are passed on. */

@@ -53,13 +53,13 @@
 #include "../include/private/plain.h"
 
 struct filch__waker_slot {
-	filch__u64 state;                                     /* (a) */
+	filch__u64 state;                                       /* (a) */
 	FILCH__PLAIN(const struct filch_waker_vtable *) vtable; /* by state */
-	FILCH__PLAIN(void *) data;                            /* by state */
+	FILCH__PLAIN(void *) data;                              /* by state */
 };
 
 #define FILCH__WAKER_SLOT_REGISTERING UINT64_C(1)
-#define FILCH__WAKER_SLOT_TAKER UINT64_C(2)
+#define FILCH__WAKER_SLOT_TAKER       UINT64_C(2)
 
 static inline void
 filch__waker_slot_init(struct filch__waker_slot *slot)

@@ -27,7 +27,7 @@
 
 #ifdef __cplusplus
 #define FILCH_BEGIN_DECLS extern "C" {
-#define FILCH_END_DECLS }
+#define FILCH_END_DECLS   }
 #else
 #define FILCH_BEGIN_DECLS
 #define FILCH_END_DECLS

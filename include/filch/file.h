@@ -35,7 +35,7 @@ struct filch_alignment {
 /* A closed file, for an open operation to fill. */
 #define FILCH_FILE_INIT                                                        \
 	{                                                                      \
-		.fd = -1, .priv = { .fixed_index = -1 }                        \
+		.fd = -1, .priv = {.fixed_index = -1 }                         \
 	}
 
 /*

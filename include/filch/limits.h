@@ -13,17 +13,17 @@
  * worker, small enough that its slots stay in the first-level cache.
  */
 #define FILCH_DEQUE_CAPACITY_DEFAULT 256
-#define FILCH_DEQUE_CAPACITY_MIN 4
-#define FILCH_DEQUE_CAPACITY_MAX 65536
+#define FILCH_DEQUE_CAPACITY_MIN     4
+#define FILCH_DEQUE_CAPACITY_MAX     65536
 
 /* Spawned tasks that wait in the injector before spawning says -EAGAIN. */
 #define FILCH_INJECTOR_CAPACITY_DEFAULT (1u << 21)
-#define FILCH_INJECTOR_CAPACITY_MAX (1u << 30)
+#define FILCH_INJECTOR_CAPACITY_MAX     (1u << 30)
 
 /* Operations of one worker in the kernel; the kernel's own bound is 32768. */
 #define FILCH_RING_ENTRIES_DEFAULT 256
-#define FILCH_RING_ENTRIES_MIN 8
-#define FILCH_RING_ENTRIES_MAX 16384
+#define FILCH_RING_ENTRIES_MIN     8
+#define FILCH_RING_ENTRIES_MAX     16384
 
 /* The kernel's own threads for what a ring cannot do without blocking. */
 #define FILCH_URING_WORKERS_MAX 16
@@ -33,7 +33,7 @@
 
 /* Threads of the blocking pool: enough to keep a disk's queue busy. */
 #define FILCH_POOL_THREADS_DEFAULT 32
-#define FILCH_POOL_THREADS_MAX 4096
+#define FILCH_POOL_THREADS_MAX     4096
 
 /* A thread without work ends after 10 s: longer than pauses in a busy time. */
 #define FILCH_POOL_IDLE_NS UINT64_C(10000000000)
@@ -46,11 +46,11 @@
 
 /* Operations found ready in one poll before the task must yield. */
 #define FILCH_BUDGET_DEFAULT 128
-#define FILCH_BUDGET_MAX 65536
+#define FILCH_BUDGET_MAX     65536
 
 /* Polls between two looks at the driver and the injector. */
 #define FILCH_EVENT_INTERVAL_DEFAULT 61
-#define FILCH_EVENT_INTERVAL_MAX 65536
+#define FILCH_EVENT_INTERVAL_MAX     65536
 
 /*
  * Tasks run from the LIFO slot in a row: two tasks that wake each other keep
@@ -62,7 +62,7 @@
 #define FILCH_IOV_MAX 1024
 
 /* Operations a batch; entries of one source's list. */
-#define FILCH_BATCH_MAX 65536
+#define FILCH_BATCH_MAX       65536
 #define FILCH_AIO_ENTRIES_MAX 4096
 
 /* Registered files and buffer pools an executor. */

@@ -76,18 +76,18 @@ typedef int64_t (*filch_call_fn)(void *arg);
 
 /* What a file is. */
 struct filch_stat {
-	uint64_t size;         /* bytes */
-	uint64_t allocated;    /* bytes of disk space */
-	uint64_t device;       /* identity: device and inode */
+	uint64_t size;      /* bytes */
+	uint64_t allocated; /* bytes of disk space */
+	uint64_t device;    /* identity: device and inode */
 	uint64_t inode;
-	int64_t modified_ns;   /* since 1970 */
+	int64_t modified_ns; /* since 1970 */
 	int64_t changed_ns;
 	int64_t accessed_ns;
-	uint32_t mode;         /* type and permissions, as st_mode */
+	uint32_t mode; /* type and permissions, as st_mode */
 	uint32_t links;
 	uint32_t uid;
 	uint32_t gid;
-	uint32_t block_size;   /* bytes; for efficient I/O */
+	uint32_t block_size; /* bytes; for efficient I/O */
 	struct {
 		uint64_t raw[40];
 	} priv;

@@ -38,7 +38,8 @@ struct filch_sleep {
 FILCH_API uint64_t filch_now(void);
 
 /* Make sleep ready to wait until deadline_ns.  It is not pinned yet. */
-FILCH_API void filch_sleep_init(struct filch_sleep *sleep, uint64_t deadline_ns);
+FILCH_API void filch_sleep_init(
+    struct filch_sleep *sleep, uint64_t deadline_ns);
 
 /*
  * Wait until the deadline; the first poll starts the wait.

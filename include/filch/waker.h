@@ -75,7 +75,8 @@ filch_waker_drop(struct filch_waker *waker)
 
 /* True if both wake the same thing. */
 static inline bool
-filch_waker_is_same(const struct filch_waker *one, const struct filch_waker *two)
+filch_waker_is_same(
+    const struct filch_waker *one, const struct filch_waker *two)
 {
 	return (one->vtable == two->vtable && one->data == two->data);
 }

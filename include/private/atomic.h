@@ -29,50 +29,48 @@ typedef rl::atomic<uint64_t> filch__u64;
 typedef rl::atomic<void *> filch__ptr;
 
 #define FILCH__ATOMIC_DEFINE(name, type)                                       \
-	static inline type                                                     \
-	filch__##name##_load_relaxed(const filch__##name *object)              \
+	static inline type filch__##name##_load_relaxed(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (object->load(rl::mo_relaxed, $));                      \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_acquire(const filch__##name *object)              \
+	static inline type filch__##name##_load_acquire(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (object->load(rl::mo_acquire, $));                      \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_seq_cst(const filch__##name *object)              \
+	static inline type filch__##name##_load_seq_cst(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (object->load(rl::mo_seq_cst, $));                      \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_relaxed(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_relaxed(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		object->store(value, rl::mo_relaxed, $);                       \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_release(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_release(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		object->store(value, rl::mo_release, $);                       \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_acq_rel(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_acq_rel(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (object->exchange(value, rl::mo_acq_rel, $));           \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_seq_cst(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_seq_cst(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (object->exchange(value, rl::mo_seq_cst, $));           \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_acq_rel(                                           \
+	static inline bool filch__##name##_cas_acq_rel(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		return (object->compare_exchange_strong(                       \
 		    *expected, desired, rl::mo_acq_rel, $));                   \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_seq_cst(                                           \
+	static inline bool filch__##name##_cas_seq_cst(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		return (object->compare_exchange_strong(                       \
@@ -80,13 +78,13 @@ typedef rl::atomic<void *> filch__ptr;
 	}
 
 #define FILCH__ATOMIC_DEFINE_ADD(name, type)                                   \
-	static inline type                                                     \
-	filch__##name##_add_acq_rel(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_acq_rel(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (object->fetch_add(value, rl::mo_acq_rel, $));          \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_add_seq_cst(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_seq_cst(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (object->fetch_add(value, rl::mo_seq_cst, $));          \
 	}
@@ -118,50 +116,48 @@ typedef void *filch__ptr;
 #if defined(FILCH_ATOMIC_C11)
 
 #define FILCH__ATOMIC_DEFINE(name, type)                                       \
-	static inline type                                                     \
-	filch__##name##_load_relaxed(const filch__##name *object)              \
+	static inline type filch__##name##_load_relaxed(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (__atomic_load_n(object, __ATOMIC_RELAXED));            \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_acquire(const filch__##name *object)              \
+	static inline type filch__##name##_load_acquire(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (__atomic_load_n(object, __ATOMIC_ACQUIRE));            \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_seq_cst(const filch__##name *object)              \
+	static inline type filch__##name##_load_seq_cst(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return (__atomic_load_n(object, __ATOMIC_SEQ_CST));            \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_relaxed(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_relaxed(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		__atomic_store_n(object, value, __ATOMIC_RELAXED);             \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_release(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_release(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		__atomic_store_n(object, value, __ATOMIC_RELEASE);             \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_acq_rel(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_acq_rel(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (__atomic_exchange_n(object, value, __ATOMIC_ACQ_REL)); \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_seq_cst(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_seq_cst(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (__atomic_exchange_n(object, value, __ATOMIC_SEQ_CST)); \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_acq_rel(                                           \
+	static inline bool filch__##name##_cas_acq_rel(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		return (__atomic_compare_exchange_n(object, expected, desired, \
 		    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));               \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_seq_cst(                                           \
+	static inline bool filch__##name##_cas_seq_cst(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		return (__atomic_compare_exchange_n(object, expected, desired, \
@@ -169,13 +165,13 @@ typedef void *filch__ptr;
 	}
 
 #define FILCH__ATOMIC_DEFINE_ADD(name, type)                                   \
-	static inline type                                                     \
-	filch__##name##_add_acq_rel(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_acq_rel(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (__atomic_fetch_add(object, value, __ATOMIC_ACQ_REL));  \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_add_seq_cst(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_seq_cst(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (__atomic_fetch_add(object, value, __ATOMIC_SEQ_CST));  \
 	}
@@ -238,20 +234,20 @@ filch__load_before(void)
 }
 
 #define FILCH__ATOMIC_DEFINE(name, type, ck)                                   \
-	static inline type                                                     \
-	filch__##name##_load_relaxed(const filch__##name *object)              \
+	static inline type filch__##name##_load_relaxed(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		return ((type)ck_pr_load_##ck(object));                        \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_acquire(const filch__##name *object)              \
+	static inline type filch__##name##_load_acquire(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		type value = (type)ck_pr_load_##ck(object);                    \
 		ck_pr_fence_acquire();                                         \
 		return (value);                                                \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_load_seq_cst(const filch__##name *object)              \
+	static inline type filch__##name##_load_seq_cst(                       \
+	    const filch__##name *object)                                       \
 	{                                                                      \
 		type value;                                                    \
 		filch__load_before();                                          \
@@ -259,19 +255,19 @@ filch__load_before(void)
 		ck_pr_fence_acquire();                                         \
 		return (value);                                                \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_relaxed(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_relaxed(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		ck_pr_store_##ck(object, value);                               \
 	}                                                                      \
-	static inline void                                                     \
-	filch__##name##_store_release(filch__##name *object, type value)       \
+	static inline void filch__##name##_store_release(                      \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		ck_pr_fence_release();                                         \
 		ck_pr_store_##ck(object, value);                               \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_acq_rel(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_acq_rel(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		type old;                                                      \
 		filch__rmw_before();                                           \
@@ -279,13 +275,12 @@ filch__load_before(void)
 		filch__rmw_after();                                            \
 		return (old);                                                  \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_exchange_seq_cst(filch__##name *object, type value)    \
+	static inline type filch__##name##_exchange_seq_cst(                   \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (filch__##name##_exchange_acq_rel(object, value));      \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_acq_rel(                                           \
+	static inline bool filch__##name##_cas_acq_rel(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		bool done;                                                     \
@@ -297,8 +292,7 @@ filch__load_before(void)
 		*expected = found;                                             \
 		return (done);                                                 \
 	}                                                                      \
-	static inline bool                                                     \
-	filch__##name##_cas_seq_cst(                                           \
+	static inline bool filch__##name##_cas_seq_cst(                        \
 	    filch__##name *object, type *expected, type desired)               \
 	{                                                                      \
 		return (                                                       \
@@ -306,8 +300,8 @@ filch__load_before(void)
 	}
 
 #define FILCH__ATOMIC_DEFINE_ADD(name, type, ck)                               \
-	static inline type                                                     \
-	filch__##name##_add_acq_rel(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_acq_rel(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		type old;                                                      \
 		filch__rmw_before();                                           \
@@ -315,8 +309,8 @@ filch__load_before(void)
 		filch__rmw_after();                                            \
 		return (old);                                                  \
 	}                                                                      \
-	static inline type                                                     \
-	filch__##name##_add_seq_cst(filch__##name *object, type value)         \
+	static inline type filch__##name##_add_seq_cst(                        \
+	    filch__##name *object, type value)                                 \
 	{                                                                      \
 		return (filch__##name##_add_acq_rel(object, value));           \
 	}

@@ -6,14 +6,14 @@
 #define FILCH_PRIVATE_COMPILER_H
 
 /* Two lines: x86 prefetches lines in pairs, so neighbours would still share. */
-#define FILCH__CACHE_LINE 128
+#define FILCH__CACHE_LINE    128
 #define FILCH__CACHE_ALIGNED __attribute__((aligned(FILCH__CACHE_LINE)))
 
-#define filch__likely(condition) __builtin_expect(!!(condition), 1)
+#define filch__likely(condition)   __builtin_expect(!!(condition), 1)
 #define filch__unlikely(condition) __builtin_expect(!!(condition), 0)
 
 #define FILCH__NOINLINE __attribute__((noinline))
-#define FILCH__UNUSED __attribute__((unused))
+#define FILCH__UNUSED   __attribute__((unused))
 
 #ifdef __cplusplus
 #define FILCH__THREAD_LOCAL thread_local

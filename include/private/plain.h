@@ -11,14 +11,14 @@
 
 #include <relacy/relacy.hpp>
 
-#define FILCH__PLAIN(type) rl::var<type>
-#define filch__plain_get(object) ((*(object))($).load())
+#define FILCH__PLAIN(type)              rl::var<type>
+#define filch__plain_get(object)        ((*(object))($).load())
 #define filch__plain_set(object, value) ((void)((*(object))($).store(value)))
 
 #else
 
-#define FILCH__PLAIN(type) type
-#define filch__plain_get(object) (*(object))
+#define FILCH__PLAIN(type)              type
+#define filch__plain_get(object)        (*(object))
 #define filch__plain_set(object, value) ((void)(*(object) = (value)))
 
 #endif

@@ -48,15 +48,15 @@
 #include "atomic.h"
 #include "compiler.h"
 
-#define FILCH__TASK_SCHEDULED (UINT64_C(1) << 0)
-#define FILCH__TASK_RUNNING (UINT64_C(1) << 1)
-#define FILCH__TASK_CANCELLED (UINT64_C(1) << 2)
+#define FILCH__TASK_SCHEDULED  (UINT64_C(1) << 0)
+#define FILCH__TASK_RUNNING    (UINT64_C(1) << 1)
+#define FILCH__TASK_CANCELLED  (UINT64_C(1) << 2)
 #define FILCH__TASK_JOIN_WAKER (UINT64_C(1) << 3)
 #define FILCH__TASK_COMPLETING (UINT64_C(1) << 4)
-#define FILCH__TASK_COMPLETE (UINT64_C(1) << 5)
-#define FILCH__TASK_ABANDONED (UINT64_C(1) << 6)
-#define FILCH__TASK_REF (UINT64_C(1) << 8)
-#define FILCH__TASK_ENDED (FILCH__TASK_COMPLETING | FILCH__TASK_COMPLETE)
+#define FILCH__TASK_COMPLETE   (UINT64_C(1) << 5)
+#define FILCH__TASK_ABANDONED  (UINT64_C(1) << 6)
+#define FILCH__TASK_REF        (UINT64_C(1) << 8)
+#define FILCH__TASK_ENDED      (FILCH__TASK_COMPLETING | FILCH__TASK_COMPLETE)
 
 /* What the caller of a transition must do next. */
 enum filch__task_next {
@@ -91,8 +91,9 @@ filch__task_word_wake(filch__u64 *word, uint64_t flags, bool consume)
 		next = FILCH__TASK_NOTHING;
 		if ((old & FILCH__TASK_ENDED) != 0) {
 			now = old;
-		} else if ((old & (FILCH__TASK_SCHEDULED |
-				      FILCH__TASK_RUNNING)) == 0) {
+		} else if ((old &
+			       (FILCH__TASK_SCHEDULED | FILCH__TASK_RUNNING)) ==
+		    0) {
 			now |= FILCH__TASK_SCHEDULED;
 			next = FILCH__TASK_SCHEDULE;
 		} else {
@@ -135,8 +136,8 @@ filch__task_word_uncancel(filch__u64 *word)
 	uint64_t old = filch__u64_load_relaxed(word); /* the CAS orders */
 
 	/* [TW1] pairs with every transition of this word */
-	while (!filch__u64_cas_acq_rel(
-	    word, &old, old & ~FILCH__TASK_CANCELLED)) {
+	while (
+	    !filch__u64_cas_acq_rel(word, &old, old & ~FILCH__TASK_CANCELLED)) {
 		continue;
 	}
 }
@@ -150,8 +151,8 @@ filch__task_word_poll(filch__u64 *word)
 
 	if (filch__task_word_is_sole(old)) {
 		/* relaxed: no other thread may look */
-		filch__u64_store_relaxed(word,
-		    (old & ~FILCH__TASK_SCHEDULED) | FILCH__TASK_RUNNING);
+		filch__u64_store_relaxed(
+		    word, (old & ~FILCH__TASK_SCHEDULED) | FILCH__TASK_RUNNING);
 		return;
 	}
 	/* SCHEDULED (1) is set and RUNNING (2) clear: adding 1 moves it over.
@@ -213,8 +214,7 @@ filch__task_word_complete(filch__u64 *word, uint64_t flags)
 			    word, FILCH__TASK_COMPLETE | flags);
 			return (FILCH__TASK_RELEASE);
 		}
-		now = old &
-		    ~(FILCH__TASK_RUNNING | FILCH__TASK_SCHEDULED);
+		now = old & ~(FILCH__TASK_RUNNING | FILCH__TASK_SCHEDULED);
 		if ((old & FILCH__TASK_JOIN_WAKER) != 0) {
 			now |= FILCH__TASK_COMPLETING;
 		} else {
@@ -223,8 +223,8 @@ filch__task_word_complete(filch__u64 *word, uint64_t flags)
 		}
 		/* [TW1] pairs with every transition of this word */
 	} while (!filch__u64_cas_acq_rel(word, &old, now));
-	return ((old & FILCH__TASK_JOIN_WAKER) != 0 ? FILCH__TASK_JOINER :
-						      FILCH__TASK_NOTHING);
+	return ((old & FILCH__TASK_JOIN_WAKER) != 0 ? FILCH__TASK_JOINER
+						    : FILCH__TASK_NOTHING);
 }
 
 /* The joiner's waker has been taken; give up the completer's reference. */
@@ -237,8 +237,8 @@ filch__task_word_completed(filch__u64 *word, uint64_t flags)
 	    FILCH__TASK_COMPLETE + flags - FILCH__TASK_COMPLETING -
 		FILCH__TASK_JOIN_WAKER - FILCH__TASK_REF);
 
-	return (filch__task_word_is_sole(old) ? FILCH__TASK_RELEASE :
-						FILCH__TASK_NOTHING);
+	return (filch__task_word_is_sole(old) ? FILCH__TASK_RELEASE
+					      : FILCH__TASK_NOTHING);
 }
 
 static inline void
@@ -255,8 +255,8 @@ filch__task_word_unref(filch__u64 *word)
 	/* [TW1] pairs with every transition of this word */
 	uint64_t old = filch__u64_add_acq_rel(word, -FILCH__TASK_REF);
 
-	return (filch__task_word_is_sole(old) ? FILCH__TASK_RELEASE :
-						FILCH__TASK_NOTHING);
+	return (filch__task_word_is_sole(old) ? FILCH__TASK_RELEASE
+					      : FILCH__TASK_NOTHING);
 }
 
 /*
@@ -275,8 +275,8 @@ filch__task_word_join_publish(filch__u64 *word)
 			return (false);
 		}
 		/* [TW1] pairs with every transition of this word */
-	} while (!filch__u64_cas_acq_rel(
-	    word, &old, old | FILCH__TASK_JOIN_WAKER));
+	} while (
+	    !filch__u64_cas_acq_rel(word, &old, old | FILCH__TASK_JOIN_WAKER));
 	return (true);
 }
 
@@ -292,8 +292,8 @@ filch__task_word_join_withdraw(filch__u64 *word)
 			return (false);
 		}
 		/* [TW1] pairs with every transition of this word */
-	} while (!filch__u64_cas_acq_rel(
-	    word, &old, old & ~FILCH__TASK_JOIN_WAKER));
+	} while (
+	    !filch__u64_cas_acq_rel(word, &old, old & ~FILCH__TASK_JOIN_WAKER));
 	return (true);
 }
 

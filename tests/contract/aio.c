@@ -24,7 +24,13 @@
 #include <liburing.h>
 #endif
 
-enum verb { VERB_FSYNC, VERB_READ, VERB_READV, VERB_WRITE, VERB_WRITEV };
+enum verb {
+	VERB_FSYNC,
+	VERB_READ,
+	VERB_READV,
+	VERB_WRITE,
+	VERB_WRITEV
+};
 
 struct row {
 	const char *name;
@@ -152,8 +158,8 @@ run_check(struct run *run, const struct filch_aio_event *event)
 	int64_t result = event->result;
 
 	if (event->interest !=
-	    (run->row->entries == 0 ? FILCH_INTEREST_AIO :
-				      FILCH_INTEREST_LIO)) {
+	    (run->row->entries == 0 ? FILCH_INTEREST_AIO
+				    : FILCH_INTEREST_LIO)) {
 		run->fault = "the event is of the wrong interest";
 	}
 	if (run->is_uring && run->row->entries > 0) {
@@ -227,8 +233,8 @@ row_run(struct filch_executor *executor, const struct row *row, int fd)
 	if (filch_registrar_notify(&run.registrar, 0) != -ESTALE) {
 		return ("the registrar is not stale");
 	}
-	return (memcmp(run.bytes, "filch aio", 9) == 0 ? run.fault :
-							 "wrong bytes");
+	return (
+	    memcmp(run.bytes, "filch aio", 9) == 0 ? run.fault : "wrong bytes");
 }
 
 int

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SPAWNERS 3
-#define TASKS 500
+#define TASKS    500
 #define CHILDREN 2
 
 struct node {
@@ -103,8 +103,8 @@ round_run(void)
 		return (1);
 	}
 	for (i = 0; i < SPAWNERS; i++) {
-		if (pthread_create(
-			&threads[i], NULL, spawner_main, executor) != 0) {
+		if (pthread_create(&threads[i], NULL, spawner_main, executor) !=
+		    0) {
 			abort();
 		}
 	}

@@ -86,8 +86,8 @@ commit_run(struct job *job, size_t count, enum filch_commit_mode mode)
 		job->writes[i].size = 10;
 		job->writes[i].offset = 10 * i;
 	}
-	filch_commit_init(&job->commit, &file, job->writes, count,
-	    job->pointers, mode);
+	filch_commit_init(
+	    &job->commit, &file, job->writes, count, job->pointers, mode);
 	job->result = 1;
 	job_run(job, commit_poll);
 	return (job->result);

@@ -53,8 +53,7 @@ TestSuite(driver_posix, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(driver_posix, pipe_read_ends_when_somebody_writes)
 {
-	cr_assert(
-	    filch_executor_spawn_joinable(executor, &reader.task) == 0);
+	cr_assert(filch_executor_spawn_joinable(executor, &reader.task) == 0);
 	cr_assert(write(fds[1], "hello", 5) == 5);
 	cr_assert(filch_task_join(&reader.task) == 0);
 	cr_assert(reader.result == 5);
@@ -63,16 +62,14 @@ Test(driver_posix, pipe_read_ends_when_somebody_writes)
 Test(driver_posix, pipe_read_ends_at_its_deadline)
 {
 	filch_op_set_deadline(&reader.op, filch_now() + 1000000);
-	cr_assert(
-	    filch_executor_spawn_joinable(executor, &reader.task) == 0);
+	cr_assert(filch_executor_spawn_joinable(executor, &reader.task) == 0);
 	cr_assert(filch_task_join(&reader.task) == 0);
 	cr_assert(reader.result == -ETIMEDOUT);
 }
 
 Test(driver_posix, pipe_read_ends_with_its_task_cancelled)
 {
-	cr_assert(
-	    filch_executor_spawn_joinable(executor, &reader.task) == 0);
+	cr_assert(filch_executor_spawn_joinable(executor, &reader.task) == 0);
 	filch_task_cancel(&reader.task);
 	cr_assert(filch_task_join(&reader.task) == 0);
 	cr_assert(reader.result == -ECANCELED);
@@ -80,10 +77,9 @@ Test(driver_posix, pipe_read_ends_with_its_task_cancelled)
 
 Test(driver_posix, shutdown_ends_a_waiting_read)
 {
-	cr_assert(
-	    filch_executor_spawn_joinable(executor, &reader.task) == 0);
-	cr_assert(filch_executor_shutdown(executor, FILCH_SHUTDOWN_IMMEDIATE,
-		      FILCH_NEVER) == 0);
+	cr_assert(filch_executor_spawn_joinable(executor, &reader.task) == 0);
+	cr_assert(filch_executor_shutdown(
+		      executor, FILCH_SHUTDOWN_IMMEDIATE, FILCH_NEVER) == 0);
 	cr_assert(filch_task_join(&reader.task) == 0);
 	cr_assert(reader.result == -ESHUTDOWN || reader.result == -ECANCELED);
 }

@@ -190,8 +190,7 @@ Test(execute, empty_pipe_is_not_ready)
 	file.fd = fds[0];
 	cr_assert(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
 	prepare(FILCH_OP_READ, 10, FILCH_OFFSET_CURRENT);
-	cr_assert(
-	    filch__execute_try(&op, &result) == FILCH__ATTEMPT_NOT_READY);
+	cr_assert(filch__execute_try(&op, &result) == FILCH__ATTEMPT_NOT_READY);
 	cr_assert(write(fds[1], "abc", 3) == 3);
 	cr_assert(filch__execute_try(&op, &result) == FILCH__ATTEMPT_DONE);
 	cr_assert(result == 3);

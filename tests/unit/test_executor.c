@@ -61,8 +61,9 @@ Test(executor, graceful_shutdown_runs_and_releases_every_task)
 		filch_task_init(&tasks[i], poll_ready, count_release);
 		cr_assert_eq(filch_executor_spawn(executor, &tasks[i]), 0);
 	}
-	cr_assert_eq(filch_executor_shutdown(executor,
-			 FILCH_SHUTDOWN_GRACEFUL, FILCH_NEVER), 0);
+	cr_assert_eq(filch_executor_shutdown(
+			 executor, FILCH_SHUTDOWN_GRACEFUL, FILCH_NEVER),
+	    0);
 	cr_assert_eq(released, MANY);
 	filch_executor_destroy(executor);
 	free(tasks);
@@ -74,8 +75,9 @@ Test(executor, spawn_after_shutdown_is_refused)
 	struct filch_task task;
 
 	filch_task_init(&task, poll_ready, NULL);
-	cr_assert_eq(filch_executor_shutdown(executor,
-			 FILCH_SHUTDOWN_GRACEFUL, FILCH_NEVER), 0);
+	cr_assert_eq(filch_executor_shutdown(
+			 executor, FILCH_SHUTDOWN_GRACEFUL, FILCH_NEVER),
+	    0);
 	cr_assert_eq(filch_executor_spawn(executor, &task), -ESHUTDOWN);
 	filch_executor_destroy(executor);
 }
@@ -137,8 +139,7 @@ reader_poll(struct filch_task *task)
 		r->step++;
 		/* fall through */
 	case 2:
-		if (filch_op_poll(&r->op, task, &r->written) ==
-		    FILCH_PENDING) {
+		if (filch_op_poll(&r->op, task, &r->written) == FILCH_PENDING) {
 			return (FILCH_PENDING);
 		}
 		filch_op_init_fdatasync(&r->op, &r->file);
@@ -190,8 +191,8 @@ Test(executor, a_task_opens_writes_syncs_reads_and_closes_a_file)
 static enum filch_poll
 poll_until_cancelled(struct filch_task *task)
 {
-	return (filch_task_is_cancelled(task) ? FILCH_READY :
-						filch_task_yield(task));
+	return (filch_task_is_cancelled(task) ? FILCH_READY
+					      : filch_task_yield(task));
 }
 
 Test(executor, a_cancelled_task_learns_of_it)

@@ -179,8 +179,8 @@ Test(registration, a_stale_event_256_generations_old_clears_nothing)
 	for (int i = 0; i < 256; i++) {
 		filch__registration_notify(one);
 	}
-	cr_assert_not(filch__readiness_clear(
-	    &one->readiness, FILCH__READY_AIO, stale));
+	cr_assert_not(
+	    filch__readiness_clear(&one->readiness, FILCH__READY_AIO, stale));
 	cr_assert_eq(bits_of(one), FILCH__READY_AIO);
 	filch__registration_retire(&table, one);
 	filch__registrations_fini(&table);
@@ -245,8 +245,8 @@ Test(registration, shutdown_wakes_all_and_refuses_new_ones)
 	}
 	filch__registrations_shutdown(&table);
 	cr_assert_eq(count.wakes, 300);
-	cr_assert_eq(filch__registration_new(&table, FILCH_INTEREST_AIO, 1,
-			 &refused, &tokens[0]),
+	cr_assert_eq(filch__registration_new(
+			 &table, FILCH_INTEREST_AIO, 1, &refused, &tokens[0]),
 	    -ESHUTDOWN);
 	cr_assert_null(refused);
 	for (int i = 0; i < 300; i++) {

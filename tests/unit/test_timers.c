@@ -74,8 +74,7 @@ Test(timers, add_says_when_it_is_the_earliest)
 	cr_assert(filch__timers_add(&timers, &probes[2].timer));
 	cr_assert_eq(filch__u64_load_relaxed(&timers.earliest_ns), 10);
 	expire(&timers, FILCH_NEVER);
-	cr_assert_eq(
-	    filch__u64_load_relaxed(&timers.earliest_ns), FILCH_NEVER);
+	cr_assert_eq(filch__u64_load_relaxed(&timers.earliest_ns), FILCH_NEVER);
 	filch__timers_fini(&timers);
 }
 
@@ -103,7 +102,9 @@ Test(timers, expire_takes_what_is_due_and_no_more)
 
 Test(timers, expire_stops_when_expired_is_full_and_says_so)
 {
-	enum { COUNT = FILCH__EXPIRED_MAX + 3 };
+	enum {
+		COUNT = FILCH__EXPIRED_MAX + 3
+	};
 	static struct filch_timer many[COUNT];
 	struct filch__timers timers;
 	struct filch__expired expired = { .count = 0 };
@@ -188,7 +189,9 @@ Test(timers, a_full_heap_cannot_be_given_up, .signal = SIGABRT)
 
 Test(timers, a_long_row_of_children_needs_no_stack)
 {
-	enum { COUNT = 1000000 };
+	enum {
+		COUNT = 1000000
+	};
 	struct filch__timers timers;
 	struct probe *probes = calloc(COUNT, sizeof(*probes));
 
@@ -258,7 +261,10 @@ model_expire(struct model *model, struct filch__timers *timers, uint64_t now_ns)
 
 Test(timers, random_rows_of_calls_behave_like_a_sorted_array)
 {
-	enum { COUNT = 200, STEPS = 20000 };
+	enum {
+		COUNT = 200,
+		STEPS = 20000
+	};
 	struct probe probes[COUNT];
 	bool in[COUNT] = { false };
 	struct model model = { probes, in, COUNT };
