@@ -40,15 +40,30 @@ print_string(const char *name, const char *text)
 
 /* The soft limit; -1 stands for none, as JSON has no infinity. */
 static intmax_t
-limit_of(int resource)
+limit_of(int failed, const struct rlimit *limit)
 {
-	struct rlimit limit;
-
-	if (getrlimit(resource, &limit) != 0 ||
-	    limit.rlim_cur == RLIM_INFINITY) {
+	if (failed != 0 || limit->rlim_cur == RLIM_INFINITY) {
 		return (-1);
 	}
-	return ((intmax_t)limit.rlim_cur);
+	return ((intmax_t)limit->rlim_cur);
+}
+
+static intmax_t
+memlock_limit(void)
+{
+	struct rlimit limit;
+	int failed = getrlimit(RLIMIT_MEMLOCK, &limit);
+
+	return (limit_of(failed, &limit));
+}
+
+static intmax_t
+files_limit(void)
+{
+	struct rlimit limit;
+	int failed = getrlimit(RLIMIT_NOFILE, &limit);
+
+	return (limit_of(failed, &limit));
 }
 
 static void
@@ -74,8 +89,7 @@ print_json(const struct info *info)
 	    (unsigned)FILCH_RING_ENTRIES_DEFAULT,
 	    (unsigned)FILCH_RING_ENTRIES_MAX,
 	    (unsigned)FILCH_POOL_THREADS_DEFAULT,
-	    (unsigned)FILCH_POOL_THREADS_MAX, limit_of(RLIMIT_MEMLOCK),
-	    limit_of(RLIMIT_NOFILE));
+	    (unsigned)FILCH_POOL_THREADS_MAX, memlock_limit(), files_limit());
 }
 
 static void
@@ -105,8 +119,8 @@ print_table(const struct info *info)
 	printf("%-14s %u (at most %u)\n", "pool threads",
 	    (unsigned)FILCH_POOL_THREADS_DEFAULT,
 	    (unsigned)FILCH_POOL_THREADS_MAX);
-	print_limit("RLIMIT_MEMLOCK", limit_of(RLIMIT_MEMLOCK), " bytes");
-	print_limit("RLIMIT_NOFILE", limit_of(RLIMIT_NOFILE), " files");
+	print_limit("RLIMIT_MEMLOCK", memlock_limit(), " bytes");
+	print_limit("RLIMIT_NOFILE", files_limit(), " files");
 }
 
 /* Result: the exit code, or -1 to go on. */
