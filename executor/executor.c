@@ -176,14 +176,15 @@ workers_init(struct filch_executor *executor)
 
 	executor->workers = aligned_alloc(
 	    FILCH__CACHE_LINE, count * sizeof(*executor->workers));
-	executor->slots = calloc(count * 2 * capacity, sizeof(filch__ptr));
+	executor->slots =
+	    calloc((size_t)count * 2 * capacity, sizeof(filch__ptr));
 	if (executor->workers == NULL || executor->slots == NULL) {
 		return (-ENOMEM);
 	}
 	memset(executor->workers, 0, count * sizeof(*executor->workers));
 	for (i = 0; i < count; i++) {
 		struct filch__worker *worker = &executor->workers[i];
-		filch__ptr *slots = &executor->slots[i * 2 * capacity];
+		filch__ptr *slots = &executor->slots[(size_t)i * 2 * capacity];
 
 		worker->executor = executor;
 		worker->index = i;

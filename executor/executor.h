@@ -94,7 +94,7 @@ extern FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
 
 /* ---- worker.c ---- */
 
-void *filch__worker_main(void *worker);
+void *filch__worker_main(void *arg);
 /* Queue a task spawned, or woken, by the task that runs on this worker. */
 void filch__worker_push_spawned(struct filch__worker *, struct filch_task *);
 void filch__worker_push_woken(struct filch__worker *, struct filch_task *);

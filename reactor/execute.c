@@ -103,7 +103,7 @@ filch__execute_is_pollable(const struct filch_op *op)
 short
 filch__execute_poll_events(const struct filch_op *op)
 {
-	return (is_write(op) ? POLLOUT : POLLIN);
+	return ((short)(is_write(op) ? POLLOUT : POLLIN));
 }
 
 /* errno becomes a result here, on the line of the system call. */
@@ -467,7 +467,7 @@ try_socket(const struct filch_op *op)
 	struct msghdr message = { .msg_name = NULL };
 
 	/* sendmsg and recvmsg never write to the vector. */
-	memcpy(&message.msg_iov, &iov, sizeof(iov));
+	memcpy(&message.msg_iov, &iov, sizeof(message.msg_iov)); /* NOLINT */
 	message.msg_iovlen = (unsigned)count;
 	return (outcome(is_write(op)
 		? sendmsg(
