@@ -308,8 +308,9 @@ filch_op_cancel(struct filch_op *op)
 	uint32_t state = filch__u32_load_acquire(&op->priv.state);
 	struct filch__shard *shard;
 
+	/* closing is always carried out, or the descriptor would leak */
 	if (state == FILCH__OP_IDLE || state == FILCH__OP_DONE ||
-	    state == FILCH__OP_SPENT) {
+	    state == FILCH__OP_SPENT || op->priv.opcode == FILCH_OP_CLOSE) {
 		return;
 	}
 	shard = op->priv.shard;

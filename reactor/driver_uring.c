@@ -68,6 +68,13 @@ enum uring_park {
 	PARK_NOTIFIED = 3 /* a wake has come */
 };
 
+/* How far an operation that the ring refused has come (pool_tried). */
+enum uring_pool {
+	POOL_UNTRIED = 0,
+	POOL_NEXT = 1,
+	POOL_TRIED = 2
+};
+
 /* Completions reaped before the lock is left to hand them on. */
 #define REAP_BATCH_MAX 256
 
@@ -113,6 +120,7 @@ static bool op_issue(struct uring_shard *, struct filch_op *);
 static void waiting_push(struct uring_shard *, struct filch_op *);
 static void waiting_remove(struct uring_shard *, struct filch_op *);
 static void waiting_refill(struct uring_shard *);
+static void reap_hand_on(struct filch__reactor *, struct filch_op *);
 static struct filch_op *cqe_take(
     struct filch__shard *, struct uring_shard *, const struct io_uring_cqe *);
 static bool op_completed(
@@ -634,8 +642,29 @@ uring_reap(struct filch__shard *shard)
 		filch__counter_add(&shard->counters.rescued, count);
 	}
 	filch__lock_leave(&us->lock);
-	filch__reactor_complete(shard->reactor, list);
+	reap_hand_on(shard->reactor, list);
 	return (count);
+}
+
+/*
+ * Complete what is finished and give the pool what the ring refused.  Without
+ * the shard's lock: a pool that can start no thread runs the operation here.
+ */
+static void
+reap_hand_on(struct filch__reactor *reactor, struct filch_op *list)
+{
+	while (list != NULL) {
+		struct filch_op *op = list;
+
+		list = op->priv.next;
+		op->priv.next = NULL;
+		if (op->priv.pool_tried == POOL_NEXT) {
+			op->priv.pool_tried = POOL_TRIED;
+			filch__pool_submit(&reactor->pool, op);
+		} else {
+			filch__reactor_complete(reactor, op);
+		}
+	}
 }
 
 /* Deal with one completion; the operation it finished, if any.  Lock held. */
@@ -723,13 +752,12 @@ op_completed(struct filch__shard *shard, struct uring_shard *us,
 		return (false);
 	}
 	if ((result == -EAGAIN || result == -EOPNOTSUPP || result == -ENOSYS) &&
-	    !op->priv.pool_tried) {
-		op->priv.pool_tried = 1;
+	    op->priv.pool_tried == POOL_UNTRIED) {
 		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(
 		    &shard->counters.fallbacks[FILCH_FALLBACK_REFUSED], 1);
-		filch__pool_submit(&shard->reactor->pool, op);
-		return (false);
+		/* reap_hand_on() sends it there, without the lock */
+		op->priv.pool_tried = POOL_NEXT;
 	}
 	return (true);
 }
