@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "../../reactor/registration.h"
+#include "counting_waker.h"
 
 static struct filch__registrations table;
 
@@ -36,44 +37,10 @@ generation_of(const struct filch__registration *registration)
 	    filch__readiness_load(&registration->readiness), FILCH__READY_AIO));
 }
 
-/* A waker that counts its wakes and its references. */
-struct count {
-	int wakes;
-	int references;
-};
-
-static void
-count_clone(void *data)
-{
-	((struct count *)data)->references++;
-}
-
-static void
-count_wake(void *data)
-{
-	((struct count *)data)->wakes++;
-	((struct count *)data)->references--;
-}
-
-static void
-count_wake_by_ref(void *data)
-{
-	((struct count *)data)->wakes++;
-}
-
-static void
-count_drop(void *data)
-{
-	((struct count *)data)->references--;
-}
-
-static const struct filch_waker_vtable count_vtable = { count_clone, count_wake,
-	count_wake_by_ref, count_drop };
-
 static void
 wait_on(struct filch__registration *registration, struct count *count)
 {
-	struct filch_waker waker = { &count_vtable, count };
+	struct filch_waker waker = count_waker(count);
 
 	filch__waker_slot_register(&registration->waker, &waker);
 }
