@@ -6,7 +6,7 @@
  * Tasks come from slabs, as users of intrusive tasks would have them; oneTBB
  * brings its own allocator for the same purpose.
  */
-#include "sched.h"
+#include "sched_bench.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  * worker for itself, as a small-object allocator would; new ones come from a
  * slab large enough for the whole tree.
  */
-#include "sched.h"
+#include "sched_bench.h"
 
 #include "sched_report.h"
 

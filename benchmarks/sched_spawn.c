@@ -3,7 +3,7 @@
  * Spawning: many tasks from a worker, many from outside while the workers
  * sleep, and chains in which each task spawns the next.
  */
-#include "sched.h"
+#include "sched_bench.h"
 
 #include <sched.h>
 #include <time.h>

@@ -3,7 +3,7 @@
  * Taking turns: many tasks that yield, and pairs of tasks that wait for each
  * other.
  */
-#include "sched.h"
+#include "sched_bench.h"
 
 /* ---- yield_many ---- */
 

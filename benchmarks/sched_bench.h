@@ -6,8 +6,8 @@
  * A group counts releases, not ends of polls, since only a released task may
  * be used again; that makes it what a task_group is to oneTBB.
  */
-#ifndef FILCH_BENCH_SCHED_H
-#define FILCH_BENCH_SCHED_H
+#ifndef FILCH_BENCH_SCHED_BENCH_H
+#define FILCH_BENCH_SCHED_BENCH_H
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -91,4 +91,4 @@ uint64_t sched_skynet_1M(struct filch_executor *executor);
 #define SCHED_PINGS         1000U
 #define SCHED_SKYNET_LEAVES 1000000U
 
-#endif /* FILCH_BENCH_SCHED_H */
+#endif /* FILCH_BENCH_SCHED_BENCH_H */
