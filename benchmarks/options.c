@@ -4,11 +4,10 @@
  */
 #include "workload.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "arguments.h"
 
 enum option_id {
 	OPT_RW = 256,
@@ -61,80 +60,8 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* A number in fio's units: k, m and g are powers of 1024. */
 static int
-number(const char *name, uint64_t min, uint64_t max, uint64_t *ret_value)
-{
-	char *end = optarg;
-	unsigned shift = 0;
-
-	errno = 0;
-	uint64_t value = strtoull(optarg, &end, 10);
-	if (*end == 'k' || *end == 'K') {
-		shift = 10;
-	} else if (*end == 'm' || *end == 'M') {
-		shift = 20;
-	} else if (*end == 'g' || *end == 'G') {
-		shift = 30;
-	}
-	end += shift != 0;
-	if (errno != 0 || optarg[0] < '0' || optarg[0] > '9' || *end != '\0' ||
-	    value > (UINT64_MAX >> shift) || value << shift < min ||
-	    value << shift > max) {
-		fprintf(stderr,
-		    "--%s: '%s' must be a number from %llu to %llu, "
-		    "with k, m or g (1024-based) if wanted\n",
-		    name, optarg, (unsigned long long)min,
-		    (unsigned long long)max);
-		return (2);
-	}
-	*ret_value = value << shift;
-	return (0);
-}
-
-static int
-small(const char *name, unsigned min, unsigned max, unsigned *ret_value)
-{
-	uint64_t value = 0;
-	int error = number(name, min, max, &value);
-
-	if (error == 0) {
-		*ret_value = (unsigned)value;
-	}
-	return (error);
-}
-
-static int
-flag(const char *name, bool *ret_value)
-{
-	if (strcmp(optarg, "0") != 0 && strcmp(optarg, "1") != 0) {
-		fprintf(stderr, "--%s: '%s' must be 0 or 1\n", name, optarg);
-		return (2);
-	}
-	*ret_value = optarg[0] == '1';
-	return (0);
-}
-
-/* The place of optarg in a list of names. */
-static int
-choice(const char *name, const char *const *names, unsigned *ret_index)
-{
-	for (unsigned i = 0; names[i] != NULL; i++) {
-		if (strcmp(names[i], optarg) == 0) {
-			*ret_index = i;
-			return (0);
-		}
-	}
-	fprintf(stderr, "--%s: '%s' must be one of", name, optarg);
-	for (unsigned i = 0; names[i] != NULL; i++) {
-		fprintf(stderr, "%s %s", i == 0 ? "" : ",", names[i]);
-	}
-	fprintf(stderr, "\n");
-	return (2);
-}
-
-static int
-apply_word(struct workload *workload, int id)
+apply_word(struct workload *w, int id)
 {
 	static const char *const rws[] = { "randread", "randwrite", "read",
 		"write", "randrw", NULL };
@@ -144,20 +71,22 @@ apply_word(struct workload *workload, int id)
 	int error = 0;
 
 	if (id == OPT_RW) {
-		error = choice("rw", rws, &index);
-		workload->rw = (enum workload_rw)index;
+		error = argument_choice(w->program, "rw", optarg, rws, &index);
+		w->rw = (enum workload_rw)index;
 	} else if (id == OPT_OUTPUT) {
-		error = choice("output", outputs, &index);
-		workload->json = index == 1;
+		error = argument_choice(
+		    w->program, "output", optarg, outputs, &index);
+		w->json = index == 1;
 	} else if (id == OPT_RING_FLAGS) {
-		error = choice("ring-flags", flags, &index);
-		workload->ring_flags = flags[index];
+		error = argument_choice(
+		    w->program, "ring-flags", optarg, flags, &index);
+		w->ring_flags = flags[index];
 	} else if (id == OPT_FILENAME) {
-		workload->filename = optarg;
+		w->filename = optarg;
 	} else if (id == OPT_DRIVER) {
-		workload->driver = optarg;
+		w->driver = optarg;
 	} else if (id == OPT_OVERWRITE) {
-		workload->overwrite = true;
+		w->overwrite = true;
 	} else {
 		error = 2;
 	}
@@ -169,36 +98,49 @@ apply(struct workload *w, int id)
 {
 	switch (id) {
 	case OPT_BS:
-		return (number("bs", 8, UINT64_C(1) << 26, &w->block_size));
+		return (argument_number(w->program, "bs", optarg, 8,
+		    UINT64_C(1) << 26, &w->block_size));
 	case OPT_IODEPTH:
-		return (small("iodepth", 1, 4096, &w->iodepth));
+		return (argument_small(
+		    w->program, "iodepth", optarg, 1, 4096, &w->iodepth));
 	case OPT_SIZE:
-		return (number("size", 8, UINT64_C(1) << 43, &w->size));
+		return (argument_number(w->program, "size", optarg, 8,
+		    UINT64_C(1) << 43, &w->size));
 	case OPT_RUNTIME:
-		return (small("runtime", 1, 86400, &w->runtime_s));
+		return (argument_small(
+		    w->program, "runtime", optarg, 1, 86400, &w->runtime_s));
 	case OPT_DIRECT:
-		return (flag("direct", &w->direct));
+		return (
+		    argument_flag(w->program, "direct", optarg, &w->direct));
 	case OPT_FSYNC:
-		return (small("fsync", 0, 1U << 30, &w->fsync_every));
+		return (argument_small(
+		    w->program, "fsync", optarg, 0, 1U << 30, &w->fsync_every));
 	case OPT_FDATASYNC:
-		return (small("fdatasync", 0, 1U << 30, &w->fdatasync_every));
+		return (argument_small(w->program, "fdatasync", optarg, 0,
+		    1U << 30, &w->fdatasync_every));
 	case OPT_WORKERS:
-		return (small("workers", 1, 256, &w->workers));
+		return (argument_small(
+		    w->program, "workers", optarg, 1, 256, &w->workers));
 	case OPT_SEED:
-		return (number("seed", 0, UINT64_MAX, &w->seed));
+		return (argument_number(
+		    w->program, "seed", optarg, 0, UINT64_MAX, &w->seed));
 	case OPT_PIN:
-		return (flag("pin", &w->pin));
+		return (argument_flag(w->program, "pin", optarg, &w->pin));
 	case OPT_LOCK:
-		return (flag("lock", &w->lock));
+		return (argument_flag(w->program, "lock", optarg, &w->lock));
 	case OPT_NUMBER_IOS:
-		return (number("number_ios", 1, UINT64_MAX, &w->number_ios));
+		return (argument_number(w->program, "number_ios", optarg, 1,
+		    UINT64_MAX, &w->number_ios));
 	case OPT_BATCH:
-		return (small("batch", 1, 4096, &w->batch));
+		return (argument_small(
+		    w->program, "batch", optarg, 1, 4096, &w->batch));
 	case OPT_VERIFY:
 		w->verify = true;
-		return (optarg == NULL ? 0 : flag("verify", &w->verify));
+		return (optarg == NULL ? 0
+				       : argument_flag(w->program, "verify",
+					     optarg, &w->verify));
 	case OPT_LAT:
-		return (flag("lat", &w->latency));
+		return (argument_flag(w->program, "lat", optarg, &w->latency));
 	default:
 		return (apply_word(w, id));
 	}
@@ -215,11 +157,13 @@ usage(const char *program)
 }
 
 int
-workload_parse(struct workload *workload, int argc, char **argv)
+workload_parse(
+    struct workload *workload, const char *program, int argc, char **argv)
 {
 	int id;
 
-	*workload = (struct workload){ .rw = RW_RANDREAD,
+	*workload = (struct workload){ .program = program,
+		.rw = RW_RANDREAD,
 		.block_size = 4096,
 		.iodepth = 64,
 		.size = UINT64_C(512) << 20,
@@ -229,13 +173,15 @@ workload_parse(struct workload *workload, int argc, char **argv)
 		.batch = 1,
 		.latency = true,
 		.fd = -1 };
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		if (id == OPT_HELP) {
 			usage(argv[0]);
 			return (1);
 		}
-		/* getopt has already named an option it does not know. */
-		int error = id == '?' ? 2 : apply(workload, id);
+		int error = id == '?' || id == ':'
+		    ? argument_refused(program, id, argv)
+		    : apply(workload, id);
 		if (error != 0) {
 			return (error);
 		}
@@ -246,8 +192,9 @@ workload_parse(struct workload *workload, int argc, char **argv)
 	if (workload->block_size % (workload->direct ? 512 : 8) != 0 ||
 	    workload->size < workload->block_size) {
 		fprintf(stderr,
-		    "--bs: must be a multiple of 8 (of 512 with "
-		    "--direct=1) and at most --size\n");
+		    "%s: --bs: must be a multiple of 8 (of 512 with "
+		    "--direct=1) and at most --size\n",
+		    program);
 		return (2);
 	}
 	workload->size -= workload->size % workload->block_size;

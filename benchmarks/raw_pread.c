@@ -103,7 +103,7 @@ run(const struct workload *workload, struct worker *workers,
 		workers[i].index = i;
 		if (pthread_create(&workers[i].thread, NULL, worker_main,
 			&workers[i]) != 0) {
-			fprintf(stderr, "pthread_create: failed\n");
+			fprintf(stderr, "raw_pread: pthread_create: failed\n");
 			/* Others wait at the barrier: there is no way on. */
 			exit(1);
 		}
@@ -114,7 +114,7 @@ run(const struct workload *workload, struct worker *workers,
 	for (unsigned i = 0; i < workload->workers; i++) {
 		pthread_join(workers[i].thread, NULL);
 		if (workers[i].error != 0) {
-			fprintf(stderr, "worker: %s\n",
+			fprintf(stderr, "raw_pread: worker: %s\n",
 			    strerror(-workers[i].error));
 			failed = 1;
 		}
@@ -135,7 +135,7 @@ int
 main(int argc, char **argv)
 {
 	struct workload workload;
-	int status = workload_parse(&workload, argc, argv);
+	int status = workload_parse(&workload, "raw_pread", argc, argv);
 
 	if (status != 0) {
 		return (status == 1 ? 0 : status);

@@ -24,8 +24,8 @@ static const char *const rw_names[] = { "randread", "randwrite", "read",
 static int
 complain(const struct workload *workload, const char *operation, int error)
 {
-	fprintf(stderr, "%s: %s: %s\n", workload->filename, operation,
-	    strerror(error));
+	fprintf(stderr, "%s: %s: %s: %s\n", workload->program,
+	    workload->filename, operation, strerror(error));
 	return (1);
 }
 
@@ -123,8 +123,9 @@ file_open(struct workload *workload)
 
 	if (writes && !workload->overwrite) {
 		fprintf(stderr,
-		    "--filename: %s exists and --rw writes: add --overwrite\n",
-		    workload->filename);
+		    "%s: --filename: %s exists and --rw writes: "
+		    "add --overwrite\n",
+		    workload->program, workload->filename);
 		return (2);
 	}
 	workload->fd =
@@ -137,8 +138,8 @@ file_open(struct workload *workload)
 		workload->size = (uint64_t)status.st_size;
 	}
 	if (workload->size < workload->block_size) {
-		fprintf(stderr, "--filename: %s is smaller than --bs\n",
-		    workload->filename);
+		fprintf(stderr, "%s: --filename: %s is smaller than --bs\n",
+		    workload->program, workload->filename);
 		return (2);
 	}
 	return (0);

@@ -30,6 +30,7 @@ enum workload_kind {
 };
 
 struct workload {
+	const char *program; /* what messages start with */
 	enum workload_rw rw;
 	uint64_t block_size;
 	uint64_t size;
@@ -82,10 +83,11 @@ struct workload_step {
 };
 
 /*
- * Fill workload from the arguments.  Prints one line and returns 2 on bad
- * input, 1 after --help, else 0.
+ * Fill workload from the arguments.  Prints one line, which starts with
+ * program, and returns 2 on bad input, 1 after --help, else 0.
  */
-int workload_parse(struct workload *workload, int argc, char **argv);
+int workload_parse(
+    struct workload *workload, const char *program, int argc, char **argv);
 
 /* Open or make the file.  Prints one line and returns 1 on failure. */
 int workload_prepare(struct workload *workload);

@@ -375,7 +375,7 @@ run_free(struct run *run)
 int
 tool_bench(int argc, char **argv)
 {
-	static char name[] = "filch bench"; /* what the messages start with */
+	static char name[] = "filch bench"; /* for the usage line */
 	static struct run run;
 	struct sigaction action = { .sa_handler = on_signal };
 	uint64_t cpu_ns;
@@ -384,7 +384,7 @@ tool_bench(int argc, char **argv)
 	int rc;
 
 	argv[0] = name;
-	rc = workload_parse(&run.workload, argc, argv);
+	rc = workload_parse(&run.workload, "filch: bench", argc, argv);
 	if (rc != 0) {
 		return (rc == 1 ? TOOL_DONE : TOOL_USAGE);
 	}
@@ -405,7 +405,7 @@ tool_bench(int argc, char **argv)
 		cpu_ns = workload_cpu_ns() - cpu_ns;
 	}
 	if (rc != 0) {
-		fprintf(stderr, "filch bench: executor: start: %s\n",
+		fprintf(stderr, "filch: bench: executor: start: %s\n",
 		    strerror(-rc));
 		failed = true;
 	} else {

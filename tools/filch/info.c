@@ -137,11 +137,12 @@ parse(int argc, char **argv, bool *ret_json)
 			return (TOOL_DONE);
 		} else if (strncmp(argv[i], "--output", 8) == 0) {
 			fprintf(stderr,
-			    "filch info: --output: must be table or json\n");
+			    "filch: info: --output: must be table or json\n");
 			return (TOOL_USAGE);
 		} else {
 			fprintf(stderr,
-			    "filch info: %s: must be a known option\n",
+			    "filch: info: %s: must be an option that --help "
+			    "lists\n",
 			    argv[i]);
 			return (TOOL_USAGE);
 		}
@@ -162,7 +163,7 @@ tool_info(int argc, char **argv)
 	}
 	rc = filch_executor_create(NULL, &executor);
 	if (rc != 0) {
-		fprintf(stderr, "filch info: executor: create: %s\n",
+		fprintf(stderr, "filch: info: executor: create: %s\n",
 		    strerror(-rc));
 		return (TOOL_FAILED);
 	}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Values of options.
+ */
+#include "arguments.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+argument_number(const char *program, const char *option, const char *text,
+    uint64_t min, uint64_t max, uint64_t *ret_value)
+{
+	char *end = NULL;
+	unsigned shift = 0;
+
+	errno = 0;
+	uint64_t value = strtoull(text, &end, 10);
+	if (*end == 'k' || *end == 'K') {
+		shift = 10;
+	} else if (*end == 'm' || *end == 'M') {
+		shift = 20;
+	} else if (*end == 'g' || *end == 'G') {
+		shift = 30;
+	}
+	end += shift != 0;
+	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' ||
+	    value > (UINT64_MAX >> shift) || value << shift < min ||
+	    value << shift > max) {
+		fprintf(stderr,
+		    "%s: --%s: '%s' must be a number from %llu to %llu, "
+		    "with k, m or g (1024-based) if wanted\n",
+		    program, option, text, (unsigned long long)min,
+		    (unsigned long long)max);
+		return (2);
+	}
+	*ret_value = value << shift;
+	return (0);
+}
+
+int
+argument_small(const char *program, const char *option, const char *text,
+    unsigned min, unsigned max, unsigned *ret_value)
+{
+	uint64_t value = 0;
+	int error = argument_number(program, option, text, min, max, &value);
+
+	if (error == 0) {
+		*ret_value = (unsigned)value;
+	}
+	return (error);
+}
+
+int
+argument_flag(
+    const char *program, const char *option, const char *text, bool *ret_value)
+{
+	if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0) {
+		fprintf(stderr, "%s: --%s: '%s' must be 0 or 1\n", program,
+		    option, text);
+		return (2);
+	}
+	*ret_value = text[0] == '1';
+	return (0);
+}
+
+int
+argument_choice(const char *program, const char *option, const char *text,
+    const char *const *names, unsigned *ret_index)
+{
+	for (unsigned i = 0; names[i] != NULL; i++) {
+		if (strcmp(names[i], text) == 0) {
+			*ret_index = i;
+			return (0);
+		}
+	}
+	fprintf(stderr, "%s: --%s: '%s' must be one of", program, option, text);
+	for (unsigned i = 0; names[i] != NULL; i++) {
+		fprintf(stderr, "%s %s", i == 0 ? "" : ",", names[i]);
+	}
+	fprintf(stderr, "\n");
+	return (2);
+}
+
+int
+argument_refused(const char *program, int result, char *const *argv)
+{
+	const char *option = argv[optind - 1];
+
+	if (result == ':') {
+		fprintf(stderr, "%s: %s: must have a value\n", program, option);
+	} else if (strncmp(option, "--", 2) == 0 && optopt >= 256) {
+		fprintf(
+		    stderr, "%s: %s: must have no value\n", program, option);
+	} else {
+		fprintf(stderr, "%s: %s: must be an option that --help lists\n",
+		    program, option);
+	}
+	return (2);
+}

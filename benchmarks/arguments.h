@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Values of options, and the one line on standard error that says what is
+ * wrong with one: "PROGRAM: --OPTION: 'VALUE' must be RULE".  All functions
+ * return 0, or 2, the exit code for bad input, after that line; *ret is then
+ * untouched.
+ */
+#ifndef BENCH_ARGUMENTS_H
+#define BENCH_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A number in fio's units: k, m and g are powers of 1024. */
+int argument_number(const char *program, const char *option, const char *text,
+    uint64_t min, uint64_t max, uint64_t *ret_value);
+
+/* The same for what fits an unsigned. */
+int argument_small(const char *program, const char *option, const char *text,
+    unsigned min, unsigned max, unsigned *ret_value);
+
+/* 0 or 1. */
+int argument_flag(
+    const char *program, const char *option, const char *text, bool *ret_value);
+
+/* The place of text in names, which end with NULL. */
+int argument_choice(const char *program, const char *option, const char *text,
+    const char *const *names, unsigned *ret_index);
+
+/*
+ * Say what getopt_long() did not like, with opterr 0 and a ':' in front of its
+ * option string.
+ */
+int argument_refused(const char *program, int result, char *const *argv);
+
+#endif /* BENCH_ARGUMENTS_H */
