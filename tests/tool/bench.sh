@@ -1,35 +1,50 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # filch bench and info as a user sees them.  Argument: the program.
-set -eu
-filch=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
 
-# Bad input: exit 2 and one line that names what is wrong.
-refused() {
-	word=$1
-	shift
-	status=0
-	"$filch" "$@" >out 2>err || status=$?
-	[ "$status" -eq 2 ] || { echo "$*: exit $status, not 2"; exit 1; }
-	[ "$(wc -l <err)" -eq 1 ] || { echo "$*: not one line"; exit 1; }
-	grep -q -e "$word" err || { echo "$*: no $word"; exit 1; }
-}
 refused COMMAND
 refused frob frob
+refused --frob bench --frob
 refused --bs bench --bs=x
+refused --bs bench --bs
+refused --overwrite bench --overwrite=1
 refused --iodepth bench --iodepth=0
 refused --output info --output=xml
+refused --frob info --frob
 
-for driver in posix uring; do
-	"$filch" bench --driver=$driver --size=1m --number_ios=1000 \
-		--verify=1 --output=json >out || {
-		[ $driver = uring ] && continue
-		exit 1
-	}
-	jq -e --arg d $driver '.driver == $d and .errors == 0 and .iops > 0
-		and .lat_ns.p999 > 0' out >/dev/null
+for driver in $drivers; do
+	run 0 bench --driver="$driver" --size=1m --number_ios=1000 \
+		--verify=1 --output=json
+	jq -e --arg d "$driver" '.driver == $d and .errors == 0 and .iops > 0
+		and .lat_ns.p999 > 0' out >/dev/null || fail "$driver: report"
 done
-"$filch" info --output=json | jq -e '.version and .reason and .limits' >/dev/null
+
+run 0 info --output=json
+jq -e '.version and .reason and .limits' out >/dev/null || fail "info: report"
+
+# A file that was there is not written to unless asked, and stays.
+head -c 1048576 /dev/zero >there
+refused there bench --rw=write there
+cmp -n 1048576 there /dev/zero || fail "there: was written to"
+run 0 bench --rw=write --size=1m --number_ios=10 --overwrite there
+[ -f there ] || fail "there: was removed"
+rm there
+
+# Stopped half-way: its own file goes, and the exit code says why.
+has_file()
+{
+	[ -n "$(find . -name 'filch-bench.*')" ]
+}
+for driver in $drivers; do
+	"$filch" bench --driver="$driver" --size=1m --runtime=600 \
+		>out 2>err &
+	process=$!
+	eventually has_file
+	kill -INT "$process"
+	status=0
+	wait "$process" || status=$?
+	[ "$status" -eq 130 ] || fail "$driver: interrupted: exit $status"
+	! has_file || fail "$driver: its file was left behind"
+done
