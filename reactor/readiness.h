@@ -123,11 +123,23 @@ filch__readiness_set(filch__u64 *word, uint32_t bits)
 	return (old);
 }
 
-/* The reactor is gone: nothing will ever happen to the source again. */
+/*
+ * The reactor is gone: nothing will ever happen to the source again.  That is
+ * no event, and is not counted: what was reported before can still be cleared,
+ * or it would be reported twice.
+ */
 static inline uint64_t
 filch__readiness_shutdown(filch__u64 *word)
 {
-	return (filch__readiness_set(word, FILCH__READY_SHUTDOWN));
+	/* relaxed: the CAS checks it */
+	uint64_t old = filch__u64_load_relaxed(word);
+
+	/* [RD1] pairs with load */
+	while (!filch__u64_cas_acq_rel(
+	    word, &old, old | (uint64_t)FILCH__READY_SHUTDOWN)) {
+		continue;
+	}
+	return (old);
 }
 
 /*
