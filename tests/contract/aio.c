@@ -1,271 +1,237 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Aio over a user's own source, on the driver that FILCH_DRIVER names.
+ * Aio over a user's own source.
  *
  * The rows are named after the tests of tokio, mio and mio-aio that they
- * follow.  With io_uring the source submits entries; elsewhere a thread of its
- * own does the I/O and notifies.  A row submits, waits, clears and submits
- * again as often as it says; each completion is one ready and the byte counts
- * are those of the file.
+ * follow.  A row submits, waits, clears and submits again as often as it says;
+ * nothing is ready before a submission, each one makes the source ready once,
+ * byte counts and data are those of the file, and nothing comes after it.
  */
-#include <filch/filch.h>
+#include "source.h"
 
-#include <sys/uio.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#if defined(FILCH_HAVE_URING)
-#include <liburing.h>
-#endif
-
-enum verb {
-	VERB_FSYNC,
-	VERB_READ,
-	VERB_READV,
-	VERB_WRITE,
-	VERB_WRITEV
+enum {
+	SUBMIT_FIRST = 1 << 0, /* before the first poll */
+	CANCEL = 1 << 1,       /* once it is in flight */
+	STUCK = 1 << 2         /* the file is a pipe that nobody writes to */
 };
 
 struct row {
 	const char *name;
-	enum verb verb;
+	enum source_verb verb;
 	unsigned entries; /* 0: not a list */
 	unsigned rounds;
+	uint64_t offset;
+	size_t first; /* sizes of the buffers */
+	size_t second;
 	int64_t expected;
+	unsigned flags;
 };
 
 static const struct row rows[] = {
-	{ "tokio aio::fsync", VERB_FSYNC, 0, 1, 0 },
-	{ "tokio aio::reuse", VERB_FSYNC, 0, 2, 0 },
-	{ "mio-aio aio_write::ok", VERB_WRITE, 0, 1, 9 },
-	{ "mio-aio aio_writev::ok", VERB_WRITEV, 0, 1, 9 },
-	{ "mio-aio aio_read::ok", VERB_READ, 0, 1, 9 },
-	{ "mio-aio aio_readv::ok", VERB_READV, 0, 1, 9 },
-	{ "mio aio::smoke", VERB_WRITE, 0, 1, 9 },
-	{ "tokio lio::onewrite", VERB_WRITE, 1, 1, 9 },
-	{ "tokio lio::reuse", VERB_WRITE, 1, 2, 9 },
-	{ "mio lio::smoke", VERB_WRITE, 2, 1, 9 },
+	{ "tokio aio::fsync", SOURCE_FSYNC, 0, 1, 0, 9, 0, 0, 0 },
+	{ "tokio aio::ll_fsync", SOURCE_FSYNC, 0, 1, 0, 9, 0, 0, SUBMIT_FIRST },
+	{ "tokio aio::reuse", SOURCE_FSYNC, 0, 2, 0, 9, 0, 0, 0 },
+	{ "tokio lio::onewrite", SOURCE_WRITE, 1, 1, 0, 9, 0, 9, 0 },
+	{ "tokio lio::reuse", SOURCE_WRITE, 1, 2, 0, 9, 0, 9, 0 },
+	{ "mio aio::smoke", SOURCE_WRITE, 0, 1, 0, 9, 0, 9, 0 },
+	{ "mio lio::smoke", SOURCE_WRITE, 2, 1, 0, 9, 0, 9, 0 },
+	{ "mio-aio test_aio_cancel", SOURCE_READ, 0, 1, FILCH_OFFSET_CURRENT, 9,
+	    0, -ECANCELED, CANCEL | STUCK },
+	{ "mio-aio aio_write::cancel", SOURCE_WRITE, 0, 1, 0, 9, 0, 9, CANCEL },
+	{ "mio-aio aio_fsync::ok", SOURCE_FSYNC, 0, 1, 0, 9, 0, 0, 0 },
+	{ "mio-aio aio_read::ok", SOURCE_READ, 0, 1, 2, 7, 0, 7, 0 },
+	{ "mio-aio aio_readv::ok", SOURCE_READV, 0, 1, 0, 4, 2, 6, 0 },
+	{ "mio-aio aio_write::ok", SOURCE_WRITE, 0, 1, 0, 9, 0, 9, 0 },
+	{ "mio-aio aio_writev::ok", SOURCE_WRITEV, 0, 1, 0, 5, 4, 9, 0 },
 };
+
+static const char text[] = "filch aio";
 
 struct run {
 	struct filch_task task;
 	const struct row *row;
-	struct filch_registrar registrar;
+	struct source source;
 	struct filch_aio *aio;
-	int fd;
+	int fds[2];
 	unsigned round;
 	bool is_submitted;
-	bool is_uring;
-	pthread_t thread;
-	char bytes[10];
-	struct iovec iov[2];
 	const char *fault; /* NULL: all well */
 };
 
-static int
-run_register(void *source, const struct filch_registrar *registrar)
+static bool
+row_is_read(const struct row *row)
 {
-	((struct run *)source)->registrar = *registrar;
-	return (0);
+	return (row->verb == SOURCE_READ || row->verb == SOURCE_READV);
 }
 
-static const struct filch_aio_source_vtable run_vtable = { run_register, NULL };
-
-/* What the helper thread does in the place of the kernel. */
-static void *
-run_by_thread(void *arg)
+/* The result of one entry is one that the row may have. */
+static bool
+result_is_right(const struct row *row, int64_t result)
 {
-	struct run *run = arg;
-	int64_t n = 0;
-	unsigned count = run->row->entries == 0 ? 1 : run->row->entries;
+	/* a cancel that comes too late leaves the result */
+	return (result == row->expected ||
+	    ((row->flags & CANCEL) != 0 && result == -ECANCELED));
+}
 
-	for (unsigned i = 0; i < count; i++) {
-		switch (run->row->verb) {
-		case VERB_FSYNC:
-			n = fsync(run->fd);
-			break;
-		case VERB_READ:
-			n = pread(run->fd, run->bytes, 9, 0);
-			break;
-		case VERB_READV:
-			n = preadv(run->fd, run->iov, 2, 0);
-			break;
-		case VERB_WRITE:
-			n = pwrite(run->fd, run->bytes, 9, 0);
-			break;
-		case VERB_WRITEV:
-			n = pwritev(run->fd, run->iov, 2, 0);
-			break;
-		}
+static const char *
+run_check(const struct run *run, const struct filch_aio_event *event)
+{
+	const struct row *row = run->row;
+	unsigned interest =
+	    row->entries == 0 ? FILCH_INTEREST_AIO : FILCH_INTEREST_LIO;
+
+	CHECK_EQ(event->interest, interest);
+	if (row->entries == 0) {
+		CHECK(result_is_right(row, event->result));
+		CHECK_EQ(filch_aio_result(run->aio, 0), event->result);
+		return (NULL);
 	}
-	if (filch_registrar_notify(&run->registrar, n) != 0) {
-		run->fault = "notify was refused";
+	CHECK_EQ(event->result, 0);
+	for (unsigned i = 0; run->source.is_uring && i < row->entries; i++) {
+		CHECK(result_is_right(row, filch_aio_result(run->aio, i)));
 	}
 	return (NULL);
 }
 
-#if defined(FILCH_HAVE_URING)
-static void
-run_fill(struct io_uring_sqe *sqe, unsigned index, void *arg)
+static const char *
+run_start(struct run *run)
 {
-	struct run *run = arg;
+	run->is_submitted = true;
+	CHECK_EQ(source_submit(&run->source), 0);
+	if ((run->row->flags & CANCEL) != 0) {
+		int rc = filch_registrar_cancel(&run->source.registrar);
 
-	(void)index;
-	switch (run->row->verb) {
-	case VERB_FSYNC:
-		io_uring_prep_fsync(sqe, run->fd, 0);
-		break;
-	case VERB_READ:
-		io_uring_prep_read(sqe, run->fd, run->bytes, 9, 0);
-		break;
-	case VERB_READV:
-		io_uring_prep_readv(sqe, run->fd, run->iov, 2, 0);
-		break;
-	case VERB_WRITE:
-		io_uring_prep_write(sqe, run->fd, run->bytes, 9, 0);
-		break;
-	case VERB_WRITEV:
-		io_uring_prep_writev(sqe, run->fd, run->iov, 2, 0);
-		break;
+		CHECK(rc == 0 || rc == -ENOENT);
 	}
-}
-#endif
-
-static int
-run_submit(struct run *run)
-{
-	unsigned count = run->row->entries == 0 ? 1 : run->row->entries;
-
-#if defined(FILCH_HAVE_URING)
-	if (run->is_uring) {
-		return (filch_registrar_submit(
-		    &run->registrar, run_fill, run, count));
-	}
-#endif
-	(void)count;
-	return (-pthread_create(&run->thread, NULL, run_by_thread, run));
+	return (NULL);
 }
 
-static void
-run_check(struct run *run, const struct filch_aio_event *event)
+/* One poll; NULL, with *ret_poll what to return, or what is wrong. */
+static const char *
+run_step(struct run *run, enum filch_poll *ret_poll)
 {
-	int64_t result = event->result;
+	struct filch_aio_event event;
+	int status;
 
-	if (event->interest !=
-	    (run->row->entries == 0 ? FILCH_INTEREST_AIO
-				    : FILCH_INTEREST_LIO)) {
-		run->fault = "the event is of the wrong interest";
+	*ret_poll = FILCH_PENDING;
+	if ((run->row->flags & SUBMIT_FIRST) != 0 && !run->is_submitted &&
+	    run->round < run->row->rounds) {
+		CHECK_OK(run_start(run));
 	}
-	if (run->is_uring && run->row->entries > 0) {
-		result = filch_aio_result(run->aio, run->row->entries - 1);
-	} else if (run->row->entries > 0) {
-		return;
+	if (filch_aio_poll_ready(run->aio, &run->task, &event, &status) ==
+	    FILCH_PENDING) {
+		if (run->round == run->row->rounds) {
+			*ret_poll = FILCH_READY; /* and no second event */
+			return (NULL);
+		}
+		return (run->is_submitted ? NULL : run_start(run));
 	}
-	if (result != run->row->expected) {
-		run->fault = "the result is wrong";
-	}
+	CHECK_EQ(status, 0);
+	CHECK(run->is_submitted);
+	CHECK_OK(run_check(run, &event));
+	filch_aio_clear_ready(run->aio, event);
+	source_settle(&run->source);
+	CHECK(!run->source.is_refused);
+	run->is_submitted = false;
+	run->round++;
+	(void)filch_task_yield(&run->task);
+	return (NULL);
 }
 
 static enum filch_poll
 run_poll(struct filch_task *task)
 {
 	struct run *run = filch_container_of(task, struct run, task);
-	struct filch_aio_event event;
-	int status;
+	enum filch_poll poll;
 
-	for (;;) {
-		if (filch_aio_poll_ready(run->aio, task, &event, &status) ==
-		    FILCH_PENDING) {
-			if (!run->is_submitted) {
-				run->is_submitted = true;
-				if (run_submit(run) != 0) {
-					run->fault = "submit was refused";
-					return (FILCH_READY);
-				}
-			}
-			return (FILCH_PENDING);
-		}
-		if (status != 0 || !run->is_submitted) {
-			run->fault = "ready too early, or not well";
-			return (FILCH_READY);
-		}
-		run_check(run, &event);
-		filch_aio_clear_ready(run->aio, event);
-		if (!run->is_uring) {
-			pthread_join(run->thread, NULL);
-		}
-		run->is_submitted = false;
-		if (++run->round == run->row->rounds) {
-			return (FILCH_READY);
-		}
+	run->fault = run_step(run, &poll);
+	return (run->fault != NULL ? FILCH_READY : poll);
+}
+
+/* What the row has read or written. */
+static const char *
+run_check_data(const struct run *run)
+{
+	const struct row *row = run->row;
+	char bytes[sizeof(text)] = "";
+
+	if (row_is_read(row) && row->expected > 0) {
+		CHECK_EQ(memcmp(run->source.bytes, text + row->offset,
+			     (size_t)row->expected),
+		    0);
+		return (NULL);
 	}
+	for (unsigned i = 0; i < 2 && (row->flags & CANCEL) == 0; i++) {
+		bool used = i == 0 || row->entries > 1 || row_is_read(row) ||
+		    row->verb == SOURCE_FSYNC;
+
+		CHECK_EQ(pread(run->fds[i], bytes, 9, 0), used ? 9 : 0);
+		CHECK_EQ(memcmp(bytes, text, 9), 0);
+	}
+	return (NULL);
 }
 
 static const char *
-row_run(struct filch_executor *executor, const struct row *row, int fd)
+row_run(struct contract *contract, struct run *run)
 {
-	struct run run = { .row = row, .fd = fd, .bytes = "filch aio" };
+	const struct row *row = run->row;
 
-	run.is_uring = filch_executor_driver(executor) == FILCH_DRIVER_URING;
-#if !defined(FILCH_HAVE_URING)
-	run.is_uring = false;
-#endif
-	run.iov[0] = (struct iovec){ run.bytes, 5 };
-	run.iov[1] = (struct iovec){ run.bytes + 5, 4 };
-	if (filch_aio_new(executor, &run_vtable, &run,
+	source_shape(&run->source, row->first, row->second);
+	filch_task_init(&run->task, run_poll, NULL);
+	CHECK_EQ(
+	    filch_aio_new(contract->executor, &source_vtable, &run->source,
 		row->entries == 0 ? FILCH_INTEREST_AIO : FILCH_INTEREST_LIO,
-		row->entries == 0 ? 1 : row->entries, &run.aio) != 0) {
-		return ("no Aio could be made");
+		row->entries == 0 ? 1 : row->entries, &run->aio),
+	    0);
+	CHECK_EQ(filch_executor_block_on(contract->executor, &run->task), 0);
+	CHECK_OK(run->fault);
+	CHECK(filch_aio_source(run->aio) == &run->source);
+	CHECK(filch_aio_into_inner(run->aio) == &run->source);
+	CHECK_EQ(filch_registrar_notify(&run->source.registrar, 0), -ESTALE);
+	return (run_check_data(run));
+}
+
+static const char *
+row_open_and_run(struct contract *contract)
+{
+	const struct row *row = contract->row;
+	struct run run = { .row = row };
+	bool fresh = row->verb == SOURCE_WRITE || row->verb == SOURCE_WRITEV;
+	const char *fault;
+
+	if ((row->flags & CANCEL) != 0 && !contract->is_uring) {
+		SKIP("only io_uring cancels for the source");
 	}
-	filch_task_init(&run.task, run_poll, NULL);
-	if (filch_executor_block_on(executor, &run.task) != 0) {
-		return ("the task did not run");
+	if ((row->flags & STUCK) != 0) {
+		CHECK_EQ(pipe(run.fds), 0);
+	} else {
+		run.fds[0] = contract_file(contract, "0", fresh ? "" : text);
+		run.fds[1] = contract_file(contract, "1", fresh ? "" : text);
+		CHECK(run.fds[0] >= 0 && run.fds[1] >= 0);
 	}
-	if (filch_aio_into_inner(run.aio) != &run) {
-		return ("another source came back");
+	if (!row_is_read(row)) {
+		memcpy(run.source.bytes, text, 9);
 	}
-	if (filch_registrar_notify(&run.registrar, 0) != -ESTALE) {
-		return ("the registrar is not stale");
-	}
-	return (
-	    memcmp(run.bytes, "filch aio", 9) == 0 ? run.fault : "wrong bytes");
+	run.source.verb = row->verb;
+	run.source.entries = row->entries == 0 ? 1 : row->entries;
+	run.source.fds = run.fds;
+	run.source.offset = row->offset;
+	run.source.is_uring = contract->is_uring;
+	fault = row_run(contract, &run);
+	(void)close(run.fds[0]);
+	(void)close(run.fds[1]);
+	return (fault);
 }
 
 int
 main(void)
 {
-	char path[] = "/tmp/filch-contract-aio-XXXXXX";
-	struct filch_executor *executor;
-	size_t count = sizeof(rows) / sizeof(rows[0]);
-	int failed = 0;
-	int fd = mkstemp(path);
-	int rc = filch_executor_create(NULL, &executor);
+	struct contract_test tests[CONTRACT_COUNT(rows)];
 
-	if (rc < 0) {
-		printf("1..0 # SKIP no executor: %s\n", strerror(-rc));
-		(void)unlink(path);
-		return (77);
+	for (size_t i = 0; i < CONTRACT_COUNT(rows); i++) {
+		tests[i].name = rows[i].name;
+		tests[i].run = row_open_and_run;
+		tests[i].row = &rows[i];
 	}
-	if (fd < 0 || pwrite(fd, "filch aio", 9, 0) != 9) {
-		perror(path);
-		return (1);
-	}
-	printf("1..%zu\n", count);
-	for (size_t i = 0; i < count; i++) {
-		const char *fault = row_run(executor, &rows[i], fd);
-
-		printf("%sok %zu - %s%s%s\n", fault == NULL ? "" : "not ",
-		    i + 1, rows[i].name, fault == NULL ? "" : ": ",
-		    fault == NULL ? "" : fault);
-		failed += fault != NULL;
-	}
-	filch_executor_destroy(executor);
-	(void)unlink(path);
-	return (failed != 0);
+	return (contract_main(tests, CONTRACT_COUNT(rows), NULL));
 }
