@@ -98,7 +98,9 @@ FILCH_NODISCARD FILCH_API int filch_executor_shutdown(
 /*
  * Shut down at once if that was not done yet, end all threads and give back
  * all memory.  NULL is fine.  Tasks that still wait for somebody's waker are
- * given up: released when that waker is dropped or woken, never polled again.
+ * never polled again: each is given up when it is woken, and released with its
+ * last reference.  So filch_task_wake() on a join handle that is left over
+ * makes filch_task_join() end with -ECANCELED.
  *
  * Threads  any that is not one of its workers; no other may use the executor
  *          at the time or later, but wakers stay safe to use.

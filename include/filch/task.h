@@ -12,7 +12,9 @@
  * the executor while the task is queued or polled, by every waker, by an
  * operation, sleep or batch that is to wake the task, and by the join handle.
  * A task that returned FILCH_PENDING and to which no reference is left can
- * never run again: it is released.
+ * never run again: it is released.  The join handle is a reference like any
+ * other: with it a task can still be woken or cancelled, so one that nobody
+ * else knows is waited for, and not given up, until the handle is.
  */
 #ifndef FILCH_TASK_H
 #define FILCH_TASK_H
@@ -72,8 +74,9 @@ FILCH_API void filch_task_wake(struct filch_task *task);
 FILCH_API struct filch_waker filch_task_waker(struct filch_task *task);
 
 /*
- * Let other tasks run first: arranges the next poll behind all that are
- * queued on this worker now.  Use it as "return (filch_task_yield(task));".
+ * Let other tasks run first: the next poll comes behind the tasks that were
+ * woken on this worker before; those that were spawned on it take turns with
+ * them.  Use it as "return (filch_task_yield(task));".
  *
  * Returns  FILCH_PENDING.
  * Threads  the task's own poll function only.
@@ -115,7 +118,7 @@ FILCH_API void filch_task_unref(struct filch_task *task);
  * somebody still holds a waker of it.
  *
  * Result   *ret_result is 0, or -ECANCELED if the task was given up
- *          unfinished (all its references went, or its executor did).
+ *          unfinished: woken after its executor had been destroyed.
  * Memory   task was spawned with filch_executor_spawn_joinable() and its
  *          handle not yet given up.
  * Threads  waiter's own poll function only; one waiter at a time, the
