@@ -81,6 +81,9 @@ enum uring_pool {
 /* Completion entries for each submission entry: the kernel's own default. */
 #define CQ_FACTOR 4
 
+/* Opcodes asked about: as many as fit into their byte. */
+#define PROBE_OPS 256
+
 /* Room kept in the completion queue for cancels and the eventfd. */
 #define CQ_RESERVE 4
 
@@ -112,7 +115,7 @@ struct uring_driver {
 
 static int uring_shard_open(struct uring_shard *, unsigned);
 static void uring_shard_close(struct uring_shard *);
-static void uring_probe(struct uring_driver *);
+static int uring_probe(struct uring_driver *);
 static struct io_uring_sqe *sqe_get(struct uring_shard *);
 static void sqe_publish(struct uring_shard *, struct io_uring_sqe *, uint64_t);
 static void op_prepare_sqe(struct filch_op *, struct io_uring_sqe *);
@@ -160,7 +163,9 @@ uring_open(struct filch__reactor *reactor)
 		reactor->shards[i].driver = &driver->shards[i];
 	}
 	if (result == 0) {
-		uring_probe(driver);
+		result = uring_probe(driver);
+	}
+	if (result == 0) {
 		reactor->driver_state = driver;
 		return (0);
 	}
@@ -233,8 +238,12 @@ uring_close(struct filch__reactor *reactor)
 	free(driver);
 }
 
-/* Which operations the kernel has an opcode for; the pool does the others. */
-static void
+/*
+ * Which operations the kernel has an opcode for; the pool does the others.
+ * A kernel that does not tell (before 5.6) has no plain read and write: on the
+ * pool those of a pipe could not be cancelled, so its rings are not for us.
+ */
+static int
 uring_probe(struct uring_driver *driver)
 {
 	static const struct {
@@ -255,17 +264,25 @@ uring_probe(struct uring_driver *driver)
 		{ FILCH_OP_RENAME, IORING_OP_RENAMEAT },
 	};
 	struct io_uring_probe *probe =
-	    io_uring_get_probe_ring(&driver->shards[0].ring);
+	    calloc(1, sizeof(*probe) + PROBE_OPS * sizeof(probe->ops[0]));
 	size_t i;
+	int result;
 
 	if (probe == NULL) {
-		return;
+		return (-ENOMEM);
+	}
+	result =
+	    io_uring_register_probe(&driver->shards[0].ring, probe, PROBE_OPS);
+	if (result < 0) {
+		free(probe);
+		return (result == -EINVAL ? -ENOSYS : result);
 	}
 	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
 		driver->opcode_works[map[i].opcode] =
 		    io_uring_opcode_supported(probe, map[i].kernel) != 0;
 	}
-	io_uring_free_probe(probe);
+	free(probe);
+	return (0);
 }
 
 static inline struct uring_shard *
