@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calls that fail while an executor is created: it is refused with that error
+ * and nothing is left, or another way is taken and everything works.
+ *
+ * Not here, because they cannot fail on Linux: pthread_mutex_init and
+ * pthread_cond_init, which take no resources; pthread_sigmask; and
+ * io_uring_queue_exit, munmap and pthread_join of what is known to be there.
+ */
+#include "work.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+
+#if defined(FILCH_HAVE_URING)
+#include <liburing.h>
+#endif
+
+FAULT_WRAP(void *, aligned_alloc, (size_t alignment, size_t size),
+    (alignment, size), FAULT_NULL)
+FAULT_WRAP(
+    void *, calloc, (size_t count, size_t size), (count, size), FAULT_NULL)
+FAULT_WRAP(
+    int, eventfd, (unsigned value, int flags), (value, flags), FAULT_ERRNO)
+FAULT_WRAP(int, pipe, (int fds[2]), (fds), FAULT_ERRNO)
+FAULT_WRAP(int, pthread_create,
+    (pthread_t * thread, const pthread_attr_t *attributes,
+	void *(*start)(void *), void *arg),
+    (thread, attributes, start, arg), FAULT_NUMBER)
+FAULT_WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set),
+    (pid, size, set), FAULT_ERRNO)
+FAULT_WRAP(int, pthread_setaffinity_np,
+    (pthread_t thread, size_t size, const cpu_set_t *set), (thread, size, set),
+    FAULT_NUMBER)
+
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __real_prctl(int option, ...);
+int __wrap_prctl(int option, ...);
+
+int
+__wrap_fcntl(int fd, int command, ...)
+{
+	int error = fault_take("fcntl");
+	va_list list;
+	int argument;
+
+	if (error != 0) {
+		errno = error;
+		return (-1);
+	}
+	va_start(list, command);
+	argument = va_arg(list, int);
+	va_end(list);
+	return (__real_fcntl(fd, command, argument));
+}
+
+int
+__wrap_prctl(int option, ...)
+{
+	int error = fault_take("prctl");
+	va_list list;
+	unsigned long argument;
+
+	if (error != 0) {
+		errno = error;
+		return (-1);
+	}
+	va_start(list, option);
+	argument = va_arg(list, unsigned long);
+	va_end(list);
+	return (__real_prctl(option, argument));
+}
+
+#if defined(FILCH_HAVE_URING)
+FAULT_WRAP(int, io_uring_queue_init_params,
+    (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
+    (entries, ring, params), FAULT_NEGATIVE)
+FAULT_WRAP(int, io_uring_register_iowq_max_workers,
+    (struct io_uring * ring, unsigned *workers), (ring, workers),
+    FAULT_NEGATIVE)
+FAULT_WRAP(int, io_uring_register_probe,
+    (struct io_uring * ring, struct io_uring_probe *probe, unsigned count),
+    (ring, probe, count), FAULT_NEGATIVE)
+#endif
+
+/* Creating ends with the error, and leaves nothing. */
+static void
+refused(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+	int rc;
+
+	fault_leak_begin();
+	fault_arm(one->symbol, one->error, at, one->every);
+	rc = work_create(one->driver, &executor);
+	fault_disarm();
+	if (fault.fired == 0) {
+		FAULT_EQUAL(rc, 0);
+		filch_executor_destroy(executor);
+	} else {
+		FAULT_EQUAL(rc, -one->error);
+		FAULT_CHECK(executor == NULL);
+	}
+	fault_leak_end();
+}
+
+/* Creating goes well all the same. */
+static void
+endured(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+
+	fault_leak_begin();
+	fault_arm(one->symbol, one->error, at, one->every);
+	FAULT_EQUAL(work_create(one->driver, &executor), 0);
+	if (one->driver != FILCH_DRIVER_AUTO) {
+		FAULT_EQUAL(filch_executor_driver(executor), one->driver);
+	}
+	work_all(executor);
+	fault_disarm();
+	filch_executor_destroy(executor);
+	fault_leak_end();
+}
+
+/* The portable driver is taken, and it is told why. */
+static void
+fallen_back(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+	const char *reason;
+
+	fault_leak_begin();
+	fault_arm(one->symbol, one->error, at, one->every);
+	FAULT_EQUAL(work_create(one->driver, &executor), 0);
+	fault_disarm();
+	reason = filch_executor_driver_reason(executor);
+	if (fault.fired == 0) {
+		FAULT_EQUAL(
+		    filch_executor_driver(executor), FILCH_DRIVER_URING);
+	} else {
+		FAULT_EQUAL(
+		    filch_executor_driver(executor), FILCH_DRIVER_POSIX);
+		FAULT_CHECK(strstr(reason, "io_uring is refused") != NULL);
+		FAULT_CHECK(strstr(reason, strerror(one->error)) != NULL);
+	}
+	work_all(executor);
+	filch_executor_destroy(executor);
+	fault_leak_end();
+}
+
+#define URING FILCH_DRIVER_URING
+#define POSIX FILCH_DRIVER_POSIX
+#define AUTO  FILCH_DRIVER_AUTO
+
+static const struct fault_case cases[] = {
+	{ "posix refused", "aligned_alloc", ENOMEM, 0, POSIX, refused },
+	{ "posix refused", "calloc", ENOMEM, 0, POSIX, refused },
+	{ "posix refused", "pipe", EMFILE, 0, POSIX, refused },
+	{ "posix refused", "pipe", ENFILE, 0, POSIX, refused },
+	{ "posix refused", "fcntl", EINVAL, 0, POSIX, refused },
+	{ "posix refused", "pthread_create", EAGAIN, 0, POSIX, refused },
+	{ "posix endured", "sched_getaffinity", EINVAL, 0, POSIX, endured },
+	{ "posix endured", "pthread_setaffinity_np", EINVAL, 0, POSIX,
+	    endured },
+	{ "posix endured", "prctl", EINVAL, 0, POSIX, endured },
+#if defined(FILCH_HAVE_URING)
+	{ "uring refused", "aligned_alloc", ENOMEM, 0, URING, refused },
+	{ "uring refused", "calloc", ENOMEM, 0, URING, refused },
+	{ "uring refused", "eventfd", EMFILE, 0, URING, refused },
+	{ "uring refused", "eventfd", ENFILE, 0, URING, refused },
+	{ "uring refused", "eventfd", ENODEV, 0, URING, refused },
+	{ "uring refused", "eventfd", ENOMEM, 0, URING, refused },
+	{ "uring refused", "pthread_create", EAGAIN, 0, URING, refused },
+	{ "uring refused", "io_uring_queue_init_params", ENOSYS, 0, URING,
+	    refused },
+	{ "uring refused", "io_uring_queue_init_params", EPERM, 0, URING,
+	    refused },
+	{ "uring refused", "io_uring_queue_init_params", ENOMEM, 0, URING,
+	    refused },
+	{ "uring refused", "io_uring_queue_init_params", EMFILE, 0, URING,
+	    refused },
+	{ "uring refused", "io_uring_queue_init_params", ENFILE, 0, URING,
+	    refused },
+	{ "uring refused", "io_uring_register_probe", ENOMEM, 0, URING,
+	    refused },
+	{ "uring refused for good", "io_uring_queue_init_params", EINVAL, 1,
+	    URING, refused },
+	{ "uring on an older kernel", "io_uring_queue_init_params", EINVAL, 0,
+	    URING, endured },
+	{ "uring without a bound", "io_uring_register_iowq_max_workers", EINVAL,
+	    0, URING, endured },
+	{ "uring endured", "sched_getaffinity", EINVAL, 0, URING, endured },
+	{ "uring endured", "pthread_setaffinity_np", EINVAL, 0, URING,
+	    endured },
+	{ "uring endured", "prctl", EINVAL, 0, URING, endured },
+	{ "fallback", "io_uring_queue_init_params", ENOSYS, 0, AUTO,
+	    fallen_back },
+	{ "fallback", "io_uring_queue_init_params", EPERM, 0, AUTO,
+	    fallen_back },
+	{ "fallback", "io_uring_queue_init_params", ENOMEM, 0, AUTO,
+	    fallen_back },
+	{ "fallback", "io_uring_queue_init_params", EMFILE, 0, AUTO,
+	    fallen_back },
+	{ "fallback", "io_uring_register_probe", ENOMEM, 0, AUTO, fallen_back },
+	{ "fallback for good", "io_uring_queue_init_params", EINVAL, 1, AUTO,
+	    fallen_back },
+	{ "fallback", "eventfd", EMFILE, 0, AUTO, fallen_back },
+	{ "fallback", "eventfd", ENOMEM, 0, AUTO, fallen_back },
+	{ "no way left", "pthread_create", EAGAIN, 0, AUTO, refused },
+#endif
+};
+
+int
+main(int argc, char **argv)
+{
+	/* the cases name their driver themselves */
+	(void)unsetenv("FILCH_DRIVER");
+	return (
+	    fault_main(cases, sizeof(cases) / sizeof(cases[0]), argc, argv));
+}
