@@ -27,15 +27,16 @@ struct lane {
 	unsigned turn;
 };
 
-/* One element in flight. */
+/* One element in flight.  Aligned: its neighbour may be another worker's. */
 struct element {
-	struct filch_op op;
+	_Alignas(64) struct filch_op op;
 	struct workload_step step;
 	void *buffer;
 };
 
+/* Aligned as elements are. */
 struct unit {
-	struct filch_task task;
+	_Alignas(64) struct filch_task task;
 	struct filch_batch batch;
 	struct run *run;
 	struct element *elements;
@@ -262,13 +263,15 @@ run_make(struct run *run)
 	    (o->iodepth + run->batch - 1) / run->batch * o->workers;
 	total = run->unit_count * run->batch;
 	run->lanes = aligned_alloc(64, o->workers * sizeof(*run->lanes));
-	run->units = calloc(run->unit_count, sizeof(*run->units));
-	run->elements = calloc(total, sizeof(*run->elements));
+	run->units = aligned_alloc(64, run->unit_count * sizeof(*run->units));
+	run->elements = aligned_alloc(64, total * sizeof(*run->elements));
 	run->pointers = calloc(total, sizeof(struct filch_op *));
 	if (run->stats == NULL || run->lanes == NULL || run->units == NULL ||
 	    run->elements == NULL || run->pointers == NULL) {
 		return (-ENOMEM);
 	}
+	memset(run->units, 0, run->unit_count * sizeof(*run->units));
+	memset(run->elements, 0, total * sizeof(*run->elements));
 	options.worker_count = o->workers;
 	options.pin_workers = o->pin;
 	if (o->driver != NULL && strcmp(o->driver, "uring") == 0) {
@@ -292,15 +295,13 @@ run_make(struct run *run)
 	if (rc != 0) {
 		return (rc);
 	}
-	run->fixed = o->direct && filch_buffer_pool_is_registered(run->pool);
+	run->fixed = filch_buffer_pool_is_registered(run->pool);
 	for (size_t i = 0; i < total; i++) {
 		run->elements[i].buffer = filch_buffer_pool_take(run->pool);
 		run->pointers[i] = &run->elements[i].op;
 	}
-	if (o->direct) {
-		/* Where it cannot be, operations work all the same. */
-		(void)!filch_file_register(run->executor, &run->handle);
-	}
+	/* Where it cannot be, operations work all the same. */
+	(void)!filch_file_register(run->executor, &run->handle);
 	return (0);
 }
 
