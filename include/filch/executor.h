@@ -113,7 +113,8 @@ FILCH_API void filch_executor_destroy(struct filch_executor *executor);
  *
  * Returns  0; -EAGAIN injector_capacity tasks wait already; -ESHUTDOWN.  On
  *          failure the task is untouched and may be spawned again.
- * Memory   task is pinned from a 0 return until its release.
+ * Memory   nobody has a waker of task or another reference to it yet; it is
+ *          pinned from a 0 return until its release.
  * Threads  any.
  */
 FILCH_NODISCARD FILCH_API int filch_executor_spawn(
