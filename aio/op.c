@@ -25,6 +25,7 @@ static void op_prepare(
     struct filch_op *, enum filch_opcode, struct filch_file *);
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
     const struct filch_task *, int64_t *);
+static void op_ask_to_end(struct filch_op *);
 static void op_expire(struct filch_timer *, struct filch__expired *);
 static void op_finish(struct filch_op *);
 
@@ -174,6 +175,7 @@ op_prepare(
 	op->priv.cancel_asked = 0;
 	op->priv.stop_asked = 0;
 	op->priv.pool_tried = 0;
+	op->priv.pool_stop = 0;
 	op->priv.timed_out = 0;
 	op->priv.timer.priv.deadline_ns = FILCH_NEVER;
 }
@@ -262,9 +264,7 @@ filch__op_start(
 	/* [OP2] pairs with op_expire; [RS1] pairs with filch__reactor_stop */
 	if ((timed && filch__u32_load_acquire(&op->priv.timed_out) != 0) ||
 	    filch__unlikely(filch__reactor_is_stopping(reactor))) {
-		if (op->priv.opcode != FILCH_OP_CLOSE) {
-			reactor->driver->cancel(op);
-		}
+		op_ask_to_end(op);
 	}
 	return (false);
 done:
@@ -306,15 +306,22 @@ filch_op_cancel(struct filch_op *op)
 {
 	/* [OP1] pairs with op_finish, and with submit for the shard */
 	uint32_t state = filch__u32_load_acquire(&op->priv.state);
-	struct filch__shard *shard;
 
-	/* closing is always carried out, or the descriptor would leak */
-	if (state == FILCH__OP_IDLE || state == FILCH__OP_DONE ||
-	    state == FILCH__OP_SPENT || op->priv.opcode == FILCH_OP_CLOSE) {
-		return;
+	if (state != FILCH__OP_IDLE && state != FILCH__OP_DONE &&
+	    state != FILCH__OP_SPENT) {
+		op_ask_to_end(op);
 	}
-	shard = op->priv.shard;
-	shard->reactor->driver->cancel(op);
+}
+
+/* Closing is always carried out, or the descriptor would leak. */
+static void
+op_ask_to_end(struct filch_op *op)
+{
+	struct filch__shard *shard = op->priv.shard;
+
+	if (op->priv.opcode != FILCH_OP_CLOSE) {
+		shard->reactor->driver->cancel(op);
+	}
 }
 
 int64_t
@@ -332,13 +339,12 @@ op_expire(struct filch_timer *timer, struct filch__expired *expired)
 {
 	struct filch_op *op =
 	    FILCH__CONTAINER_OF(timer, struct filch_op, priv.timer);
-	struct filch__shard *shard = op->priv.shard;
 
 	(void)expired;
 	/* [OP2] pairs with filch__op_start */
 	filch__u32_store_release(&op->priv.timed_out, 1);
 	timer_expiring = timer;
-	shard->reactor->driver->cancel(op);
+	op_ask_to_end(op);
 	timer_expiring = NULL;
 }
 

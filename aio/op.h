@@ -9,9 +9,9 @@
  *           order; a poll that loads DONE with acquire order sees the result
  *           and that nobody will touch the operation any more.
  *           [OP2] a timer that expires stores timed_out, then asks the driver
- *           to cancel, which takes the lock that submit took: if it came
- *           before submit, the poll that submitted sees timed_out afterwards
- *           and asks again.  The same holds for stopping [RS1].
+ *           to cancel.  Submit and cancel change one word or take one lock: if
+ *           the cancel came first, the poll that submitted sees timed_out
+ *           afterwards and asks again.  The same holds for stopping [RS1].
  * Lifetime  A task that waits holds one reference to itself through the
  *           operation; the completer takes it to wake the task.  Since the
  *           operation is part of what the task pins, it may be looked at

@@ -66,8 +66,7 @@ struct posix_shard {
 
 struct slot {
 	int fd;
-	struct filch_op *head;
-	struct filch_op *tail;
+	struct filch__op_queue queue;
 };
 
 struct posix_driver {
@@ -257,18 +256,9 @@ set_add(struct posix_driver *driver, struct filch_op *op)
 			return (-ENOMEM);
 		}
 		slot = &driver->slots[driver->slot_count++];
-		slot->fd = fd;
-		slot->head = NULL;
-		slot->tail = NULL;
+		*slot = (struct slot){ .fd = fd };
 	}
-	op->priv.next = NULL;
-	op->priv.previous = slot->tail;
-	if (slot->tail != NULL) {
-		slot->tail->priv.next = op;
-	} else {
-		slot->head = op;
-	}
-	slot->tail = op;
+	filch__op_queue_push(&slot->queue, op);
 	/* A transfer has no directory: here it keeps the slot's descriptor. */
 	op->priv.directory_to = fd;
 	/* release [OP1]: who cancels sees the operation's shard */
@@ -316,19 +306,7 @@ set_find(struct posix_driver *driver, int fd)
 static void
 set_unlink(struct slot *slot, struct filch_op *op)
 {
-	struct filch_op *next = op->priv.next;
-	struct filch_op *previous = op->priv.previous;
-
-	if (previous != NULL) {
-		previous->priv.next = next;
-	} else {
-		slot->head = next;
-	}
-	if (next != NULL) {
-		next->priv.previous = previous;
-	} else {
-		slot->tail = previous;
-	}
+	filch__op_queue_remove(&slot->queue, op);
 	/* relaxed: the lock orders it; no longer POLLING, so nobody else
 	 * removes it */
 	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_POOL_RUNNING);
@@ -338,7 +316,7 @@ static void
 set_remove(struct posix_driver *driver, struct slot *slot, struct filch_op *op)
 {
 	set_unlink(slot, op);
-	if (slot->head == NULL) {
+	if (slot->queue.head == NULL) {
 		*slot = driver->slots[--driver->slot_count];
 	}
 }
@@ -376,7 +354,7 @@ slot_events(const struct slot *slot)
 	const struct filch_op *op;
 	int events = 0;
 
-	for (op = slot->head; op != NULL; op = op->priv.next) {
+	for (op = slot->queue.head; op != NULL; op = op->priv.next) {
 		events |= filch__execute_poll_events(op);
 		if (events == (POLLIN | POLLOUT)) {
 			break;
@@ -469,7 +447,7 @@ set_ready(struct filch__reactor *reactor, struct slot *slot, short events,
     struct filch_op **done, struct filch_op **pooled)
 {
 	struct posix_driver *driver = reactor->driver_state;
-	struct filch_op *op = slot->head;
+	struct filch_op *op = slot->queue.head;
 	int open = POLLIN | POLLOUT;
 
 	if ((events & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
@@ -499,7 +477,7 @@ set_ready(struct filch__reactor *reactor, struct slot *slot, short events,
 		}
 		op = next;
 	}
-	if (slot->head == NULL) {
+	if (slot->queue.head == NULL) {
 		*slot = driver->slots[--driver->slot_count];
 	}
 }
@@ -590,7 +568,7 @@ posix_cancel(struct filch_op *op)
 		set_remove(driver, set_find(driver, op->priv.directory_to), op);
 	}
 	filch__lock_leave(&driver->lock);
-	if (removed || filch__pool_remove(&shard->reactor->pool, op)) {
+	if (removed || filch__pool_cancel(&shard->reactor->pool, op)) {
 		finish(shard, op, -ECANCELED);
 	}
 }
@@ -606,7 +584,7 @@ posix_cancel_all(struct filch__shard *shard)
 	filch__lock_take(&driver->lock);
 	/* Backwards: a slot that empties is filled by the last one. */
 	for (i = driver->slot_count; i-- > 0;) {
-		struct filch_op *op = driver->slots[i].head;
+		struct filch_op *op = driver->slots[i].queue.head;
 
 		while (op != NULL) {
 			struct filch_op *next = op->priv.next;
@@ -636,7 +614,7 @@ posix_depths(
 
 	filch__lock_take(&driver->lock);
 	for (i = 0; i < driver->slot_count; i++) {
-		for (op = driver->slots[i].head; op != NULL;
+		for (op = driver->slots[i].queue.head; op != NULL;
 		     op = op->priv.next) {
 			in_flight += op->priv.shard == shard;
 		}

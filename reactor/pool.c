@@ -37,6 +37,7 @@
 #endif
 
 static int pool_init_conditions(struct filch__pool *);
+static void pool_refuse(struct filch__pool *, struct filch_op *);
 static void pool_spawn(struct filch__pool *);
 static void *pool_main(void *);
 static bool pool_wait(struct filch__pool *);
@@ -99,7 +100,7 @@ filch__pool_fini(struct filch__pool *pool)
 	if (pool->has_last) {
 		pthread_join(pool->last, NULL);
 	}
-	filch__assert(pool->head == NULL);
+	filch__assert(pool->queue.head == NULL);
 	pthread_cond_destroy(&pool->ended);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->mutex);
@@ -114,18 +115,15 @@ filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 	/* [PL1] pairs with pool_unlink: a counter, no other order needed */
 	(void)filch__u32_add_acq_rel(&shard->pooled, 1);
 	pthread_mutex_lock(&pool->mutex);
-	op->priv.next = NULL;
-	op->priv.previous = pool->tail;
-	if (pool->tail != NULL) {
-		pool->tail->priv.next = op;
-	} else {
-		pool->head = op;
+	if (op->priv.pool_stop != 0) {
+		pthread_mutex_unlock(&pool->mutex);
+		pool_refuse(pool, op);
+		return;
 	}
-	pool->tail = op;
-	pool->depth++;
+	filch__op_queue_push(&pool->queue, op);
 	/* release [OP1]: who cancels sees the operation's shard */
 	filch__u32_store_release(&op->priv.state, FILCH__OP_POOL);
-	if (pool->depth <= pool->idle) {
+	if (pool->queue.count <= pool->idle) {
 		pthread_cond_signal(&pool->work);
 	} else if (pool->threads < pool->threads_max) {
 		pool->threads++;
@@ -135,6 +133,19 @@ filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 	if (spawn) {
 		pool_spawn(pool);
 	}
+}
+
+/* It was cancelled on its way here. */
+static void
+pool_refuse(struct filch__pool *pool, struct filch_op *op)
+{
+	struct filch__shard *shard = op->priv.shard;
+
+	/* [PL1] pairs with filch__pool_submit */
+	(void)filch__u32_add_acq_rel(&shard->pooled, (uint32_t)-1);
+	op->priv.result = -ECANCELED;
+	op->priv.next = NULL;
+	filch__reactor_complete(pool->reactor, op);
 }
 
 /*
@@ -159,7 +170,7 @@ pool_spawn(struct filch__pool *pool)
 	}
 	pthread_mutex_lock(&pool->mutex);
 	pool->threads--;
-	while (pool->threads == 0 && pool->head != NULL) {
+	while (pool->threads == 0 && pool->queue.head != NULL) {
 		pool_run_next(pool);
 	}
 	pthread_cond_broadcast(&pool->ended);
@@ -175,7 +186,7 @@ pool_main(void *arg)
 
 	pthread_mutex_lock(&pool->mutex);
 	do {
-		while (pool->head != NULL) {
+		while (pool->queue.head != NULL) {
 			pool_run_next(pool);
 		}
 	} while (pool_wait(pool));
@@ -201,20 +212,20 @@ pool_wait(struct filch__pool *pool)
 
 	clock_gettime(POOL_CLOCK, &until);
 	until.tv_sec += (time_t)(FILCH_POOL_IDLE_NS / FILCH__NS_PER_S);
-	while (pool->head == NULL && !pool->stopping && error == 0) {
+	while (pool->queue.head == NULL && !pool->stopping && error == 0) {
 		pool->idle++;
 		error =
 		    pthread_cond_timedwait(&pool->work, &pool->mutex, &until);
 		pool->idle--;
 	}
-	return (pool->head != NULL);
+	return (pool->queue.head != NULL);
 }
 
 /* Carry out the first of the queue.  Lock held, but not meanwhile. */
 static void
 pool_run_next(struct filch__pool *pool)
 {
-	struct filch_op *op = pool->head;
+	struct filch_op *op = pool->queue.head;
 
 	pool_unlink(pool, op);
 	pthread_mutex_unlock(&pool->mutex);
@@ -231,30 +242,18 @@ pool_run_next(struct filch__pool *pool)
 static void
 pool_unlink(struct filch__pool *pool, struct filch_op *op)
 {
-	struct filch_op *next = op->priv.next;
-	struct filch_op *previous = op->priv.previous;
-
-	if (previous != NULL) {
-		previous->priv.next = next;
-	} else {
-		pool->head = next;
-	}
-	if (next != NULL) {
-		next->priv.previous = previous;
-	} else {
-		pool->tail = previous;
-	}
-	pool->depth--;
+	filch__op_queue_remove(&pool->queue, op);
 	/* relaxed: the lock orders it */
 	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_POOL_RUNNING);
 }
 
 bool
-filch__pool_remove(struct filch__pool *pool, struct filch_op *op)
+filch__pool_cancel(struct filch__pool *pool, struct filch_op *op)
 {
 	bool queued;
 
 	pthread_mutex_lock(&pool->mutex);
+	op->priv.pool_stop = 1;
 	/* relaxed: this state changes under the lock only */
 	queued = filch__u32_load_relaxed(&op->priv.state) == FILCH__OP_POOL;
 	if (queued) {
@@ -277,10 +276,7 @@ filch__pool_remove_all(struct filch__pool *pool)
 	struct filch_op *op;
 
 	pthread_mutex_lock(&pool->mutex);
-	list = pool->head;
-	pool->head = NULL;
-	pool->tail = NULL;
-	pool->depth = 0;
+	list = filch__op_queue_take_all(&pool->queue);
 	for (op = list; op != NULL; op = op->priv.next) {
 		/* relaxed: the lock orders it */
 		filch__u32_store_relaxed(
@@ -300,6 +296,6 @@ filch__pool_depths(
 {
 	pthread_mutex_lock(&pool->mutex);
 	*ret_threads = pool->threads;
-	*ret_depth = pool->depth;
+	*ret_depth = pool->queue.count;
 	pthread_mutex_unlock(&pool->mutex);
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "../include/private/atomic.h"
+#include "op_queue.h"
 
 struct filch__reactor;
 
@@ -23,16 +24,14 @@ struct filch__pool {
 	struct filch__reactor *reactor; /* (i) */
 	unsigned threads_max;           /* (i) */
 	pthread_mutex_t mutex;
-	pthread_cond_t work;   /* the queue has grown, or the end has come */
-	pthread_cond_t ended;  /* a thread has ended */
-	struct filch_op *head; /* (l) next to be carried out */
-	struct filch_op *tail; /* (l) */
-	unsigned threads;      /* (l) */
-	unsigned idle;         /* (l) threads that wait for work */
-	unsigned depth;        /* (l) operations in the queue */
-	bool stopping;         /* (l) */
-	bool has_last;         /* (l) */
-	pthread_t last;        /* (l) the latest to end, not yet joined */
+	pthread_cond_t work;  /* the queue has grown, or the end has come */
+	pthread_cond_t ended; /* a thread has ended */
+	struct filch__op_queue queue; /* (l) */
+	unsigned threads;             /* (l) */
+	unsigned idle;                /* (l) threads that wait for work */
+	bool stopping;                /* (l) */
+	bool has_last;                /* (l) */
+	pthread_t last; /* (l) the latest to end, not yet joined */
 };
 
 /* Returns 0 or -ENOMEM, -EAGAIN.  Starts no thread. */
@@ -50,10 +49,14 @@ void filch__pool_fini(struct filch__pool *pool);
  */
 void filch__pool_submit(struct filch__pool *pool, struct filch_op *op);
 
-/* Take op out of the queue; false if a thread has it or it is not there. */
-bool filch__pool_remove(struct filch__pool *pool, struct filch_op *op);
+/*
+ * Take op out of the queue, or, if it is on its way there, have it end with
+ * -ECANCELED when it arrives.  True if it was taken out, for the caller to
+ * complete; false if a thread has it or it has not come yet.
+ */
+bool filch__pool_cancel(struct filch__pool *pool, struct filch_op *op);
 
-/* Take all operations out of the queue: a list by next. */
+/* Take all but closes out of the queue: a list by next. */
 struct filch_op *filch__pool_remove_all(struct filch__pool *pool);
 
 void filch__pool_depths(

@@ -338,7 +338,7 @@ filch__reactor_is_quiet(struct filch__reactor *reactor)
 		}
 	}
 	pthread_mutex_lock(&reactor->pool.mutex);
-	busy = reactor->pool.depth > 0 ||
+	busy = reactor->pool.queue.count > 0 ||
 	    reactor->pool.threads > reactor->pool.idle;
 	pthread_mutex_unlock(&reactor->pool.mutex);
 	return (!busy);

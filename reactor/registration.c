@@ -259,8 +259,8 @@ slot_bind(struct filch__registration *slot, unsigned interest,
 	slot->interest = interest;
 	slot->entries_max = entries_max;
 	slot->results = results;
-	slot->shard = NULL;
-	slot->submitted = 0;
+	filch__ptr_store_relaxed(&slot->shard, NULL);
+	filch__u32_store_relaxed(&slot->submitted, 0);
 	slot->next_free = NULL;
 	/* relaxed: published by the pin that comes next */
 	filch__u64_store_relaxed(&slot->readiness, 0);

@@ -42,17 +42,17 @@
 struct filch__shard;
 
 struct filch__registration {
-	FILCH__CACHE_ALIGNED filch__u64 pins;  /* (a) */
-	filch__u64 readiness;                  /* (a) */
-	struct filch__waker_slot waker;        /* (a) */
-	uint32_t index;                        /* (i) of the slot */
-	uint32_t interest;                     /* (i) while bound */
-	uint32_t entries_max;                  /* (i) while bound */
-	filch__u32 remaining;                  /* (a) entries in flight */
-	filch__u64 result;                     /* (a) of AIO, or of notify */
-	int32_t *results;                      /* entries_max of them, LIO */
-	struct filch__shard *shard;            /* of the latest submission */
-	unsigned submitted;                    /* entries of it */
+	FILCH__CACHE_ALIGNED filch__u64 pins; /* (a) */
+	filch__u64 readiness;                 /* (a) */
+	struct filch__waker_slot waker;       /* (a) */
+	uint32_t index;                       /* (i) of the slot */
+	uint32_t interest;                    /* (i) while bound */
+	uint32_t entries_max;                 /* (i) while bound */
+	filch__u32 remaining;                 /* (a) entries in flight */
+	filch__u64 result;                    /* (a) of AIO, or of notify */
+	int32_t *results;                     /* entries_max of them, LIO */
+	filch__ptr shard;                     /* (a) of the latest submission */
+	filch__u32 submitted;                 /* (a) entries of it */
 	struct filch__registration *next_free; /* (l) */
 };
 

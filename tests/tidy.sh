@@ -24,8 +24,8 @@ sub complain { print "@_\n"; $failures++; }
 sub check_include {
 	my ($file, $n, $quote, $what, $layer) = @_;
 	my $where = "$file:$n";
-	complain("$where: <liburing.h> belongs to driver_uring.c")
-		if $what eq 'liburing.h' && $file !~ m{^(reactor/driver_uring\.c|benchmarks/|tests/)};
+	complain("$where: <liburing.h> belongs to reactor/uring.h")
+		if $what eq 'liburing.h' && $file !~ m{^(reactor/uring\.h|benchmarks/|tests/)};
 	complain("$where: <$what> belongs to driver_kqueue.c")
 		if $quote eq '<' && $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/driver_kqueue\.c|^tests/kqueue_model/};
 	complain("$where: <$what> belongs to atomic.h and the wrappers of ck")

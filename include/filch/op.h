@@ -131,6 +131,7 @@ struct filch_op {
 		uint8_t cancel_asked; /* by its task, which alone looks */
 		uint8_t stop_asked;   /* under the shard's lock */
 		uint8_t pool_tried;   /* under the shard's lock */
+		uint8_t pool_stop;    /* under the pool's lock */
 		uint32_t timed_out;
 		struct filch_timer timer;
 	} priv;

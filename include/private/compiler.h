@@ -12,6 +12,9 @@
 #define filch__likely(condition)   __builtin_expect(!!(condition), 1)
 #define filch__unlikely(condition) __builtin_expect(!!(condition), 0)
 
+/* The address need not be valid. */
+#define filch__prefetch(address) __builtin_prefetch(address, 1)
+
 #define FILCH__NOINLINE __attribute__((noinline))
 #define FILCH__UNUSED   __attribute__((unused))
 

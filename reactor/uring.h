@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The io_uring driver, inside: what its files share.
+ *
+ *   driver_uring.c   the port: submitting, reaping, cancelling, sources
+ *   uring_entry.c    what an entry says for each kind of operation
+ *   uring_park.c     sleeping and waking
+ *   uring_fixed.c    registered files and memory
+ */
+#ifndef FILCH_REACTOR_URING_H
+#define FILCH_REACTOR_URING_H
+
+#include <liburing.h>
+
+#include "../include/private/lock.h"
+#include "op_queue.h"
+#include "reactor.h"
+
+/* What user_data names; addresses leave the low three bits free. */
+enum filch__uring_tag {
+	FILCH__URING_OP = 0,     /* an operation */
+	FILCH__URING_POLL = 1,   /* its descriptor is getting ready */
+	FILCH__URING_IGNORE = 2, /* a cancel: its target's completion tells */
+	FILCH__URING_SOURCE = 3, /* a registration; bits 48 to 63: the entry */
+	FILCH__URING_EVENT = 4,  /* the eventfd: somebody wakes the worker */
+	FILCH__URING_TAG_MASK = 7
+};
+
+struct filch__uring_shard {
+	struct filch__lock lock;
+	struct io_uring ring;
+	unsigned sq_tail;       /* (l) published */
+	filch__u32 in_flight;   /* (l) written; entries to be completed */
+	unsigned in_flight_max; /* (i) */
+	struct filch__op_queue waiting;           /* (l) for room */
+	int eventfd;                              /* (i) */
+	uint64_t eventfd_value;                   /* the kernel's */
+	bool eventfd_armed;                       /* (l) */
+	FILCH__CACHE_ALIGNED filch__ptr gathered; /* (a) [UG1] */
+	FILCH__CACHE_ALIGNED filch__u32 park;     /* (a) [UP1] */
+};
+
+struct filch__uring {
+	struct filch__uring_shard *shards; /* (i) */
+	bool opcode_works[FILCH_OP_COUNT]; /* (i) */
+	struct filch__lock lock;
+	bool files_sparse;                       /* (l) tables are there */
+	bool memory_sparse;                      /* (l) */
+	bool file_used[FILCH_FIXED_FILES_MAX];   /* (l) */
+	bool memory_used[FILCH_FIXED_POOLS_MAX]; /* (l) */
+	FILCH__CACHE_ALIGNED filch__u32 park;    /* (a) the reactor thread's */
+};
+
+static inline struct filch__uring_shard *
+filch__uring_shard(const struct filch__shard *shard)
+{
+	return (shard->driver);
+}
+
+/* Published entries that the kernel has not yet read. */
+static inline unsigned
+filch__uring_pending(const struct filch__uring_shard *us)
+{
+	/* [US1] acquire: the kernel has read the entries before its head */
+	unsigned head = filch__u32_load_acquire(us->ring.sq.khead);
+
+	return (filch__u32_load_relaxed(us->ring.sq.ktail) - head);
+	/* relaxed: a stale tail is flushed by whoever moved it on */
+}
+
+static inline bool
+filch__uring_cq_is_empty(const struct filch__uring_shard *us)
+{
+	/* [US1] acquire: the kernel wrote the entries before its tail */
+	return (filch__u32_load_acquire(us->ring.cq.ktail) ==
+	    filch__u32_load_relaxed(us->ring.cq.khead));
+	/* relaxed: if another thread reaps, it is its work */
+}
+
+/* ---- driver_uring.c ---- */
+
+/* An empty entry, or NULL if the kernel takes none now.  Lock held. */
+struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
+/* Show it to the kernel.  Lock held. */
+void filch__uring_entry_publish(struct filch__uring_shard *us,
+    struct io_uring_sqe *sqe, uint64_t user_data);
+/* Give entries to what was gathered and what waits.  Lock held. */
+void filch__uring_issue(struct filch__uring_shard *us);
+void filch__uring_flush(struct filch__shard *shard);
+unsigned filch__uring_reap(struct filch__shard *shard);
+
+/* ---- uring_entry.c ---- */
+
+/*
+ * Find out which operations the kernel has an opcode for; the pool does the
+ * others.  Returns 0 or -errno: without an answer the rings are not for us.
+ */
+int filch__uring_probe(struct filch__uring *driver);
+/* Say in an empty entry what op asks for. */
+void filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe);
+/* What the kernel wrote behind stat, as fields. */
+void filch__uring_stat_convert(struct filch_stat *stat);
+
+/* ---- uring_park.c: of the port (driver.h) ---- */
+
+void filch__uring_park(struct filch__shard *shard);
+void filch__uring_wake(struct filch__shard *shard);
+void filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns);
+void filch__uring_interrupt(struct filch__reactor *reactor);
+
+/* ---- uring_fixed.c: of the port ---- */
+
+int filch__uring_file_register(struct filch__reactor *reactor, int fd);
+void filch__uring_file_unregister(struct filch__reactor *reactor, int index);
+int filch__uring_memory_register(
+    struct filch__reactor *reactor, void *memory, size_t size);
+void filch__uring_memory_unregister(struct filch__reactor *reactor, int index);
+
+#endif /* FILCH_REACTOR_URING_H */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io_uring: how a worker and the reactor thread sleep and are woken.
+ *
+ * Park word EMPTY -> FUTEX | RING    the worker, about to sleep
+ *           any   -> NOTIFIED        a waker; FUTEX: futex wake, RING: eventfd
+ *           any   -> EMPTY           the worker, awake
+ * Orderings [UP1] all by seq_cst exchange: the worker that slept sees what the
+ *           waker did, and a waker either finds it asleep or leaves NOTIFIED,
+ *           which keeps it from sleeping.
+ */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#include <time.h>
+#include <unistd.h>
+
+#include "../include/private/assert.h"
+#include "../include/private/clock.h"
+#include "uring.h"
+
+enum uring_park {
+	PARK_EMPTY = 0,
+	PARK_FUTEX = 1,   /* sleeping on the word itself: nothing in flight */
+	PARK_RING = 2,    /* sleeping in the ring */
+	PARK_NOTIFIED = 3 /* a wake has come */
+};
+
+static long
+futex(filch__u32 *word, int op, uint32_t value, const struct timespec *until)
+{
+	return (syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until,
+	    NULL, FUTEX_BITSET_MATCH_ANY));
+}
+
+static void
+eventfd_arm(struct filch__uring_shard *us)
+{
+	struct io_uring_sqe *sqe;
+
+	if (us->eventfd_armed || (sqe = filch__uring_entry_get(us)) == NULL) {
+		return;
+	}
+	sqe->opcode = IORING_OP_READ;
+	sqe->fd = us->eventfd;
+	sqe->addr = (uint64_t)(uintptr_t)&us->eventfd_value;
+	sqe->len = sizeof(us->eventfd_value);
+	filch__uring_entry_publish(us, sqe, FILCH__URING_EVENT);
+	us->eventfd_armed = true;
+}
+
+void
+filch__uring_park(struct filch__shard *shard)
+{
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	uint32_t how;
+	uint32_t old = PARK_EMPTY;
+
+	filch__lock_take(&us->lock);
+	filch__uring_issue(us);
+	/* relaxed: changed under the lock.  The armed eventfd is no work. */
+	if (filch__u32_load_relaxed(&us->in_flight) ==
+	    (us->eventfd_armed ? 1u : 0u)) {
+		how = PARK_FUTEX;
+	} else {
+		how = PARK_RING;
+		eventfd_arm(us);
+	}
+	filch__lock_leave(&us->lock);
+	/* [UP1] pairs with filch__uring_wake */
+	if (filch__u32_cas_seq_cst(&us->park, &old, how)) {
+		if (how == PARK_FUTEX) {
+			(void)futex(&us->park, FUTEX_WAIT_BITSET, how, NULL);
+		} else if (filch__uring_cq_is_empty(us)) {
+			(void)io_uring_enter((unsigned)us->ring.ring_fd,
+			    filch__uring_pending(us), 1, IORING_ENTER_GETEVENTS,
+			    NULL);
+			filch__counter_add(&shard->counters.submissions, 1);
+		} else {
+			filch__uring_flush(shard);
+		}
+	}
+	/* [UP1] pairs with filch__uring_wake */
+	(void)filch__u32_exchange_seq_cst(&us->park, PARK_EMPTY);
+	while (filch__uring_reap(shard) > 0) {
+		continue;
+	}
+}
+
+void
+filch__uring_wake(struct filch__shard *shard)
+{
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	uint64_t one = 1;
+	ssize_t written;
+	/* [UP1] pairs with filch__uring_park */
+	uint32_t old = filch__u32_exchange_seq_cst(&us->park, PARK_NOTIFIED);
+
+	if (old == PARK_FUTEX) {
+		(void)futex(&us->park, FUTEX_WAKE, 1, NULL);
+	} else if (old == PARK_RING) {
+		/* cannot fail short of 2^64 wakes */
+		written = write(us->eventfd, &one, sizeof(one));
+		filch__assert(written == (ssize_t)sizeof(one));
+	} else {
+		return;
+	}
+	/* [ST1] a counter of many threads */
+	(void)filch__u64_add_acq_rel(&shard->reactor->wake_calls, 1);
+}
+
+void
+filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns)
+{
+	struct filch__uring *driver = reactor->driver_state;
+	struct timespec until = {
+		.tv_sec = (time_t)(deadline_ns / FILCH__NS_PER_S),
+		.tv_nsec = (long)(deadline_ns % FILCH__NS_PER_S),
+	};
+	uint32_t old = PARK_EMPTY;
+
+	/* [UP1] pairs with filch__uring_interrupt */
+	if (filch__u32_cas_seq_cst(&driver->park, &old, PARK_FUTEX)) {
+		(void)futex(&driver->park, FUTEX_WAIT_BITSET, PARK_FUTEX,
+		    deadline_ns == FILCH_NEVER ? NULL : &until);
+	}
+	/* [UP1] pairs with filch__uring_interrupt */
+	(void)filch__u32_exchange_seq_cst(&driver->park, PARK_EMPTY);
+}
+
+void
+filch__uring_interrupt(struct filch__reactor *reactor)
+{
+	struct filch__uring *driver = reactor->driver_state;
+
+	/* [UP1] pairs with filch__uring_wait */
+	if (filch__u32_exchange_seq_cst(&driver->park, PARK_NOTIFIED) ==
+	    PARK_FUTEX) {
+		(void)futex(&driver->park, FUTEX_WAKE, 1, NULL);
+		/* [ST1] a counter of many threads */
+		(void)filch__u64_add_acq_rel(&reactor->wake_calls, 1);
+	}
+}
