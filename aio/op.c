@@ -193,7 +193,9 @@ filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns)
 {
 	filch__require(op->priv.state == FILCH__OP_IDLE,
 	    "a deadline is set before the first poll");
-	filch__timer_init(&op->priv.timer, deadline_ns, op_expire);
+	if (op->priv.opcode != FILCH_OP_CLOSE) {
+		filch__timer_init(&op->priv.timer, deadline_ns, op_expire);
+	}
 }
 
 enum filch_poll

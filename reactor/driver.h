@@ -75,10 +75,14 @@ struct filch__driver {
 	void (*wake)(struct filch__shard *shard);
 	/*
 	 * Ask op to end.  op is pinned for the time of the call.  It completes
-	 * as ever, with -ECANCELED where it could be stopped.
+	 * as ever, with -ECANCELED where it could be stopped.  Nobody asks
+	 * that of a close.
 	 */
 	void (*cancel)(struct filch_op *op);
-	/* Ask all of the shard's operations and sources to end. */
+	/*
+	 * Ask all of the shard's operations and sources to end; but closing
+	 * is carried out, or the descriptor would leak.
+	 */
 	void (*cancel_all)(struct filch__shard *shard);
 	/* Operations in the kernel now, and waiting for room. */
 	void (*depths)(struct filch__shard *shard, uint64_t *ret_in_flight,

@@ -508,9 +508,14 @@ op_completed(struct filch__shard *shard, struct filch__uring_shard *us,
 		}
 		return (true);
 	}
-	if (op->priv.opcode == FILCH_OP_CLOSE && result == -ECANCELED) {
-		/* its descriptor would leak: the pool closes it */
-		op->priv.pool_tried = POOL_NEXT;
+	if (op->priv.opcode == FILCH_OP_CLOSE) {
+		if (result == -ECANCELED) {
+			/* its descriptor would leak: the pool closes it */
+			op->priv.pool_tried = POOL_NEXT;
+		} else if (result == -EINTR) {
+			/* it is closed all the same, and never a second time */
+			op->priv.result = 0;
+		}
 		return (true);
 	}
 	if (op->priv.stop_asked) {

@@ -190,8 +190,9 @@ FILCH_API void filch_op_init_open(struct filch_op *op, struct filch_file *file,
 
 /*
  * Close file; its fd is -1 from the first poll on, whatever the result.
- * It is carried out also in a cancelled task.  Result: 0.  Errors: -EBADF;
- * -EIO, -ENOSPC, -EDQUOT of earlier writes, on some file systems.
+ * It is always carried out: no cancel, deadline or shutdown ends it early.
+ * Result: 0.  Errors: -EBADF; -EIO, -ENOSPC, -EDQUOT of earlier writes, on
+ * some file systems.
  */
 FILCH_API void filch_op_init_close(
     struct filch_op *op, struct filch_file *file);
