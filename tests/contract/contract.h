@@ -135,6 +135,14 @@ contract_job_run(struct contract *contract, struct contract_job *job)
 	return (contract_job_end(job));
 }
 
+/* Shut the executor down at once; how far that has come by deadline_ns. */
+static inline int
+contract_stop(struct contract *contract, uint64_t deadline_ns)
+{
+	return (filch_executor_shutdown(
+	    contract->executor, FILCH_SHUTDOWN_IMMEDIATE, deadline_ns));
+}
+
 /* A new file of the given bytes in the test's directory. */
 static inline int
 contract_file(struct contract *contract, const char *name, const char *bytes)
