@@ -39,8 +39,6 @@ static int options_complete(
 static int workers_init(struct filch_executor *);
 static int workers_start(struct filch_executor *);
 static void workers_stop(struct filch_executor *, unsigned);
-static void executor_advance(
-    struct filch_executor *, enum filch__executor_state);
 static void executor_give_up_queued(struct filch_executor *);
 static void executor_free(struct filch_executor *);
 static int executor_spawn(
@@ -321,7 +319,7 @@ executor_spawn(
 	    executor->options.injector_capacity) {
 		return (-EAGAIN);
 	}
-	/* [EX1] pairs with executor_advance */
+	/* [EX1] pairs with filch__executor_advance */
 	(void)filch__u64_add_seq_cst(&executor->outside_spawned, 1);
 	if (filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
 		filch__executor_finished_outside(executor);
@@ -408,91 +406,6 @@ filch__executor_finished_outside(struct filch_executor *executor)
 
 /* ---- shutting down ---- */
 
-static void
-executor_advance(
-    struct filch_executor *executor, enum filch__executor_state state)
-{
-	if (filch__executor_state(executor) < state) {
-		/* [EX1] pairs with executor_spawn, filch__executor_state */
-		(void)filch__u32_exchange_seq_cst(&executor->state, state);
-	}
-}
-
-void
-filch__executor_signal_shutdown(struct filch_executor *executor)
-{
-	pthread_mutex_lock(&executor->shutdown_mutex);
-	pthread_cond_broadcast(&executor->shutdown_progress);
-	pthread_mutex_unlock(&executor->shutdown_mutex);
-}
-
-/*
- * Nothing moves: all workers sleep, nothing is queued, in flight or timed.
- * The workers are looked at last once more: what moved meanwhile woke one.
- */
-static bool
-executor_is_quiet(struct filch_executor *executor)
-{
-	unsigned count = executor->worker_count;
-
-	return (filch__idle_parked(&executor->idle) == count &&
-	    filch__reactor_is_quiet(&executor->reactor) &&
-	    !filch__executor_has_work(executor) &&
-	    /* [EX2] pairs with filch__executor_schedule */
-	    filch__u64_load_seq_cst(&executor->entrants) == 0 &&
-	    filch__idle_parked(&executor->idle) == count);
-}
-
-static void
-workers_wake_all(struct filch_executor *executor)
-{
-	unsigned i;
-
-	for (i = 0; i < executor->worker_count; i++) {
-		executor->reactor.driver->wake(&executor->reactor.shards[i]);
-	}
-}
-
-int
-filch_executor_shutdown(struct filch_executor *executor,
-    enum filch_shutdown mode, uint64_t deadline_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / FILCH__NS_PER_S),
-		.tv_nsec = (long)(deadline_ns % FILCH__NS_PER_S),
-	};
-	int result = 0;
-
-	if (filch__worker_current != NULL &&
-	    filch__worker_current->executor == executor) {
-		return (-EDEADLK);
-	}
-	executor_advance(executor, FILCH__EXECUTOR_DRAINING);
-	if (mode == FILCH_SHUTDOWN_IMMEDIATE) {
-		executor_advance(executor, FILCH__EXECUTOR_STOPPING);
-		filch__reactor_stop(&executor->reactor);
-	}
-	workers_wake_all(executor);
-	pthread_mutex_lock(&executor->shutdown_mutex);
-	while (filch__executor_alive(executor) > 0 && result == 0) {
-		if (filch__executor_state(executor) >=
-			FILCH__EXECUTOR_STOPPING &&
-		    executor_is_quiet(executor)) {
-			break;
-		}
-		if (deadline_ns == FILCH_NEVER) {
-			pthread_cond_wait(&executor->shutdown_progress,
-			    &executor->shutdown_mutex);
-		} else {
-			result = -pthread_cond_timedwait(
-			    &executor->shutdown_progress,
-			    &executor->shutdown_mutex, &until);
-		}
-	}
-	pthread_mutex_unlock(&executor->shutdown_mutex);
-	return (result);
-}
-
 void
 filch_executor_destroy(struct filch_executor *executor)
 {
@@ -526,8 +439,8 @@ workers_stop(struct filch_executor *executor, unsigned count)
 {
 	unsigned i;
 
-	executor_advance(executor, FILCH__EXECUTOR_CLOSED);
-	workers_wake_all(executor);
+	filch__executor_advance(executor, FILCH__EXECUTOR_CLOSED);
+	filch__executor_wake_workers(executor);
 	for (i = 0; i < count; i++) {
 		pthread_join(executor->workers[i].thread, NULL);
 	}

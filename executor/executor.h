@@ -114,13 +114,21 @@ void filch__executor_schedule(
 uint64_t filch__executor_alive(const struct filch_executor *executor);
 /* A task of executor has ended on a thread that is none of its workers. */
 void filch__executor_finished_outside(struct filch_executor *executor);
+
+/* ---- shutdown.c ---- */
+
+/* Go on to state, if that is not reached yet. */
+void filch__executor_advance(
+    struct filch_executor *executor, enum filch__executor_state state);
 /* A worker went to sleep while a shutdown waits. */
 void filch__executor_signal_shutdown(struct filch_executor *executor);
+/* Make every worker look at the state. */
+void filch__executor_wake_workers(struct filch_executor *executor);
 
 static inline enum filch__executor_state
 filch__executor_state(const struct filch_executor *executor)
 {
-	/* [EX1] pairs with executor_advance */
+	/* [EX1] pairs with filch__executor_advance */
 	return ((enum filch__executor_state)filch__u32_load_acquire(
 	    &executor->state));
 }

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stress: immediate shutdowns of short-lived executors while the last motion
+ * in them dies down where it signals nobody: a deadline that a cancelled sleep
+ * left behind, a call that the pool ends or never starts, wakes from outside.
+ * A task that waits for somebody else is there all the time, so the shutdown
+ * has to see for itself that all is quiet.  Conserved: every shutdown ends,
+ * and every task is released once.
+ *
+ * shutdown [--rounds=N]
+ */
+#include <filch/filch.h>
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* No machine is so slow; a shutdown that takes it would not have ended. */
+#define PATIENCE_NS UINT64_C(60000000000)
+
+enum motion {
+	CANCELLED_SLEEP, /* its deadline stays known to the reactor thread */
+	CALL_RUNNING,    /* a thread of the pool is in it */
+	CALL_QUEUED,     /* perhaps taken out before its thread is there */
+	MOTIONS
+};
+
+struct member {
+	struct filch_task task;
+	struct filch_waker waker;
+	struct filch_sleep sleep;
+	struct filch_op op;
+	enum motion motion;
+	sem_t polled;
+	sem_t calling;
+	sem_t released;
+};
+
+static enum filch_poll
+guest_poll(struct filch_task *task)
+{
+	struct member *guest = filch_container_of(task, struct member, task);
+
+	if (guest->waker.vtable == NULL) {
+		guest->waker = filch_task_waker(task);
+		sem_post(&guest->polled);
+	}
+	return (FILCH_PENDING);
+}
+
+static int64_t
+mover_call(void *arg)
+{
+	sem_post(&((struct member *)arg)->calling);
+	return (0);
+}
+
+static enum filch_poll
+mover_poll(struct filch_task *task)
+{
+	struct member *mover = filch_container_of(task, struct member, task);
+	enum filch_poll answer;
+	int64_t result;
+	int slept;
+
+	answer = mover->motion == CANCELLED_SLEEP
+	    ? filch_sleep_poll(&mover->sleep, task, &slept)
+	    : filch_op_poll(&mover->op, task, &result);
+	sem_post(&mover->polled);
+	return (answer);
+}
+
+static void
+member_release(struct filch_task *task)
+{
+	sem_post(&filch_container_of(task, struct member, task)->released);
+}
+
+static void
+member_start(struct filch_executor *executor, struct member *member,
+    filch_task_poll_fn poll)
+{
+	sem_init(&member->polled, 0, 0);
+	sem_init(&member->calling, 0, 0);
+	sem_init(&member->released, 0, 0);
+	filch_task_init(&member->task, poll, member_release);
+	if (filch_executor_spawn_joinable(executor, &member->task) != 0) {
+		abort();
+	}
+	while (sem_wait(&member->polled) != 0) {
+		continue;
+	}
+}
+
+static void *
+wake_often(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		filch_waker_wake_by_ref(&((struct member *)arg)->waker);
+	}
+	return (NULL);
+}
+
+static int
+member_end(struct member *member, const char *name)
+{
+	int count;
+
+	filch_task_detach(&member->task);
+	sem_getvalue(&member->released, &count);
+	if (count != 1) {
+		fprintf(
+		    stderr, "shutdown: %s released %d times\n", name, count);
+		return (1);
+	}
+	return (0);
+}
+
+static int
+round_run(enum motion motion)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct member guest = { .waker = { NULL, NULL } };
+	struct member mover = { .motion = motion };
+	struct filch_executor *executor;
+	pthread_t thread;
+
+	options.worker_count = 2;
+	if (filch_executor_create(&options, &executor) != 0) {
+		fprintf(stderr, "shutdown: cannot create an executor\n");
+		return (1);
+	}
+	member_start(executor, &guest, guest_poll);
+	filch_sleep_init(&mover.sleep, FILCH_NEVER - 1);
+	filch_op_init_call(&mover.op, mover_call, &mover);
+	member_start(executor, &mover, mover_poll);
+	if (motion == CANCELLED_SLEEP) {
+		filch_task_cancel(&mover.task);
+	} else if (motion == CALL_RUNNING) {
+		while (sem_wait(&mover.calling) != 0) {
+			continue;
+		}
+	}
+	if (pthread_create(&thread, NULL, wake_often, &guest) != 0) {
+		abort();
+	}
+	if (filch_executor_shutdown(executor, FILCH_SHUTDOWN_IMMEDIATE,
+		filch_now() + PATIENCE_NS) != 0) {
+		fprintf(stderr, "shutdown: motion %d: no end\n", (int)motion);
+		return (1);
+	}
+	pthread_join(thread, NULL);
+	if (filch_task_join(&mover.task) != 0) {
+		fprintf(stderr, "shutdown: a task was given up\n");
+		return (1);
+	}
+	filch_executor_destroy(executor);
+	filch_waker_drop(&guest.waker);
+	return (member_end(&guest, "the guest"));
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = 200;
+	int i;
+
+	if (argc == 2 && strncmp(argv[1], "--rounds=", 9) == 0) {
+		rounds = atoi(argv[1] + 9);
+	} else if (argc != 1) {
+		fprintf(stderr, "usage: shutdown [--rounds=N]\n");
+		return (2);
+	}
+	for (i = 0; i < rounds; i++) {
+		if (round_run((enum motion)(i % MOTIONS)) != 0) {
+			return (1);
+		}
+	}
+	printf("%d immediate shutdowns, each ended\n", rounds);
+	return (0);
+}
