@@ -29,8 +29,12 @@
  *           release sequence alone.  A register that finds takers reads (by
  *           its failed CAS, acquire) what they released, and wakes its own
  *           task, whose next look sees the event.
+ *           What hangs on them: acquire of register's first CAS, release of
+ *           its second and of both exchanges, both halves of take's add.
  * Together  one register | any number of takes and clears.
- * Progress  everything wait-free.
+ * Progress  everything wait-free; but a task that registers while a taker
+ *           stands between its add and its exchange wakes itself, and so is
+ *           polled again until that taker has gone on.
  * Rejected  a mutex (a preempted poll would hold up the reactor); WAKING as a
  *           single bit (x86 has no fetch_or that returns the old word, and a
  *           CAS loop is no longer wait-free); leaving the waker in place after
