@@ -13,12 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "sched_report.h"
+
+enum option_id {
+	OPT_WORKERS = 256,
+	OPT_ROUNDS,
+	OPT_PIN,
+	OPT_DEQUE,
+	OPT_ONLY,
+	OPT_HELP
+};
 
 struct options {
 	unsigned workers;
 	unsigned rounds;
-	unsigned pin;
+	bool pin;
 	unsigned deque;
 	const char *only;
 };
@@ -116,7 +126,7 @@ executor_create(const struct options *options)
 	struct filch_executor *executor = NULL;
 
 	with.worker_count = options->workers;
-	with.pin_workers = options->pin != 0;
+	with.pin_workers = options->pin;
 	with.deque_capacity = options->deque;
 	int error = filch_executor_create(&with, &executor);
 	if (error < 0) {
@@ -142,62 +152,65 @@ bench_run(const struct bench *bench, const struct options *options)
 	sched_report(&rounds, "sched", bench->name, options->workers);
 }
 
-/* optarg as a number; says what is wrong, or returns 0. */
-static int
-number(const char *name, unsigned low, unsigned high, unsigned *ret_value)
-{
-	char *end = optarg;
-	unsigned long value = strtoul(optarg, &end, 10);
+static const struct option names[] = {
+	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "rounds", required_argument, NULL, OPT_ROUNDS },
+	{ "pin", required_argument, NULL, OPT_PIN },
+	{ "deque", required_argument, NULL, OPT_DEQUE },
+	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
 
-	if (optarg[0] < '0' || optarg[0] > '9' || *end != '\0' || value < low ||
-	    value > high) {
-		fprintf(stderr,
-		    "sched: --%s: '%s' must be a number from %u to %u\n", name,
-		    optarg, low, high);
-		return (2);
+static int
+option_apply(struct options *options, int id)
+{
+	switch (id) {
+	case OPT_WORKERS:
+		return (argument_small(
+		    "sched", "workers", optarg, 1, 256, &options->workers));
+	case OPT_ROUNDS:
+		return (argument_small("sched", "rounds", optarg, 1,
+		    SCHED_ROUNDS_MAX, &options->rounds));
+	case OPT_PIN:
+		return (argument_flag("sched", "pin", optarg, &options->pin));
+	case OPT_DEQUE:
+		return (argument_small("sched", "deque", optarg,
+		    FILCH_DEQUE_CAPACITY_MIN, FILCH_DEQUE_CAPACITY_MAX,
+		    &options->deque));
+	default:
+		options->only = optarg;
+		return (0);
 	}
-	*ret_value = (unsigned)value;
-	return (0);
 }
 
+static void
+usage(void)
+{
+	printf("usage: sched [options]\n");
+	for (unsigned i = 0; names[i].name != NULL; i++) {
+		printf("  --%s%s\n", names[i].name,
+		    names[i].has_arg == no_argument ? "" : "=VALUE");
+	}
+}
+
+/* 0; 1 for --help; 2 after a line that says what is wrong. */
 static int
 options_parse(struct options *options, int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "workers", required_argument, NULL, 'w' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "pin", required_argument, NULL, 'p' },
-		{ "deque", required_argument, NULL, 'd' },
-		{ "only", required_argument, NULL, 'o' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int error = 0;
 	int id;
 
+	opterr = 0;
 	while (error == 0 &&
-	    (id = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		switch (id) {
-		case 'w':
-			error = number("workers", 1, 256, &options->workers);
-			break;
-		case 'r':
-			error = number(
-			    "rounds", 1, SCHED_ROUNDS_MAX, &options->rounds);
-			break;
-		case 'p':
-			error = number("pin", 0, 1, &options->pin);
-			break;
-		case 'd':
-			error = number("deque", FILCH_DEQUE_CAPACITY_MIN,
-			    FILCH_DEQUE_CAPACITY_MAX, &options->deque);
-			break;
-		case 'o':
-			options->only = optarg;
-			break;
-		default:
-			error = 2;
-			break;
+	    (id = getopt_long(argc, argv, ":", names, NULL)) != -1) {
+		if (id == OPT_HELP) {
+			usage();
+			return (1);
 		}
+		error = id == '?' || id == ':'
+		    ? argument_refused("sched", id, argv)
+		    : option_apply(options, id);
 	}
 	return (error);
 }
@@ -211,7 +224,7 @@ main(int argc, char **argv)
 	int error = options_parse(&options, argc, argv);
 
 	if (error != 0) {
-		return (error);
+		return (error == 1 ? 0 : error);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (options.only == NULL ||
