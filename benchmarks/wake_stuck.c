@@ -3,11 +3,13 @@
  * A task that computes for 100 ms in one poll, and what that does to others:
  * reads of eventfds that the same worker had submitted, timers, tasks woken
  * from outside, and the task that the computing one itself had woken last.
- * The control is the same without the computing.
+ * The control is a plain thread that computes instead of the task: what the
+ * kernel's scheduler does to all others when one CPU is taken.
  */
 #include "wake.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -21,6 +23,29 @@
 #define READERS  32
 #define SLEEPERS 16
 #define TARGETS  16
+#define PROBES   (READERS + SLEEPERS + TARGETS + 1)
+
+/* Of probes, in their order; the last probe is woken by the stuck task. */
+enum kind {
+	KIND_READER,
+	KIND_SLEEPER,
+	KIND_TARGET,
+	KIND_LAST,
+	KIND_ANY,
+	KIND_COUNT
+};
+
+static enum kind
+probe_kind(unsigned index)
+{
+	if (index < READERS) {
+		return (KIND_READER);
+	}
+	if (index < READERS + SLEEPERS) {
+		return (KIND_SLEEPER);
+	}
+	return (index < PROBES - 1 ? KIND_TARGET : KIND_LAST);
+}
 
 /* What the probes of one round share. */
 struct round {
@@ -147,7 +172,6 @@ target_poll(struct filch_task *task)
 struct stuck {
 	struct filch_task task;
 	struct probe *woken;
-	uint64_t length_ns;
 };
 
 static void
@@ -163,7 +187,7 @@ static enum filch_poll
 stuck_poll(struct filch_task *task)
 {
 	struct stuck *stuck = filch_container_of(task, struct stuck, task);
-	uint64_t until = filch_now() + stuck->length_ns;
+	uint64_t until = filch_now() + STUCK_NS;
 
 	probe_send(stuck->woken);
 	while (filch_now() < until) {
@@ -174,10 +198,8 @@ stuck_poll(struct filch_task *task)
 
 /* ---- a round ---- */
 
-#define PROBES (READERS + SLEEPERS + TARGETS + 1)
-
 struct probes {
-	struct probe all[PROBES]; /* the last: whom the stuck one wakes */
+	struct probe all[PROBES];
 };
 
 static void
@@ -189,14 +211,14 @@ probe_start(struct probe *probe, struct round *round, unsigned index)
 	probe->worst_ns = 0;
 	probe->waiting = false;
 	atomic_init(&probe->sent_ns, 0);
-	if (index < READERS) {
+	if (probe_kind(index) == KIND_READER) {
 		int fd = eventfd(0, EFD_CLOEXEC);
 
 		wake_must(fd < 0 ? -errno : 0, "eventfd");
 		wake_must(filch_file_init(&probe->u.reader.file, fd),
 		    "filch_file_init");
 		poll = reader_poll;
-	} else if (index < READERS + SLEEPERS) {
+	} else if (probe_kind(index) == KIND_SLEEPER) {
 		poll = sleeper_poll;
 	}
 	filch_task_init(&probe->task, poll, NULL);
@@ -262,32 +284,67 @@ probes_end(struct probes *probes, struct round *round)
 	}
 }
 
-/* The largest delay of any probe while a task computes for length_ns. */
-static uint64_t
-round_run(struct filch_executor *executor, uint64_t length_ns)
+static void *
+control_main(void *arg)
+{
+	uint64_t until = filch_now() + STUCK_NS;
+
+	(void)arg;
+	while (filch_now() < until) {
+		continue;
+	}
+	return (NULL);
+}
+
+/* Let a task, or a plain thread, compute while the probes are fed. */
+static void
+round_compute(struct round *round, struct probes *probes, bool control)
+{
+	struct stuck stuck = { .woken = &probes->all[PROBES - 1] };
+	pthread_t thread;
+
+	if (control) {
+		wake_must(-pthread_create(&thread, NULL, control_main, NULL),
+		    "pthread_create");
+	} else {
+		filch_task_init(&stuck.task, stuck_poll, NULL);
+		wake_must(
+		    filch_executor_spawn_joinable(round->executor, &stuck.task),
+		    "spawn");
+	}
+	probes_feed(probes, filch_now() + STUCK_NS + SETTLE_NS);
+	if (control) {
+		pthread_join(thread, NULL);
+	} else {
+		wake_must(filch_task_join(&stuck.task), "join");
+	}
+}
+
+/* The largest delay of each kind of probe. */
+static void
+round_run(
+    struct filch_executor *executor, bool control, uint64_t worst[KIND_COUNT])
 {
 	static struct probes probes;
 	struct round round = { .executor = executor };
-	struct stuck stuck = { .woken = &probes.all[PROBES - 1] };
-	uint64_t worst = 0;
 
-	stuck.length_ns = length_ns;
 	for (unsigned i = 0; i < PROBES; i++) {
 		probe_start(&probes.all[i], &round, i);
 	}
 	probes_feed(&probes, filch_now() + SETTLE_NS);
-	filch_task_init(&stuck.task, stuck_poll, NULL);
-	wake_must(
-	    filch_executor_spawn_joinable(executor, &stuck.task), "spawn");
-	probes_feed(&probes, filch_now() + STUCK_NS + SETTLE_NS);
-	wake_must(filch_task_join(&stuck.task), "join");
+	round_compute(&round, &probes, control);
 	probes_end(&probes, &round);
 	for (unsigned i = 0; i < PROBES; i++) {
-		if (probes.all[i].worst_ns > worst) {
-			worst = probes.all[i].worst_ns;
+		uint64_t delay = probes.all[i].worst_ns;
+		enum kind kind = probe_kind(i);
+
+		if (delay > worst[kind]) {
+			worst[kind] = delay;
+		}
+		if (delay > worst[KIND_ANY]) {
+			worst[KIND_ANY] = delay;
 		}
 	}
-	return (worst);
 }
 
 static int
@@ -301,28 +358,49 @@ compare(const void *one, const void *two)
 
 static void
 rounds_run(const struct wake_options *options, struct wake_report *report,
-    uint64_t length_ns, const char *median_name, const char *max_name)
+    bool control, const char *const names[KIND_COUNT], const char *max_name)
 {
-	uint64_t *worst = calloc(options->rounds, sizeof(*worst));
+	uint64_t(*worst)[KIND_COUNT] = calloc(options->rounds, sizeof(*worst));
+	uint64_t *column = calloc(options->rounds, sizeof(*column));
 	struct filch_executor *executor = wake_executor(options, report);
 
-	wake_must(worst == NULL ? -ENOMEM : 0, "calloc");
+	wake_must(worst == NULL || column == NULL ? -ENOMEM : 0, "calloc");
 	for (unsigned i = 0; i < options->rounds; i++) {
-		worst[i] = round_run(executor, length_ns);
+		round_run(executor, control, worst[i]);
 	}
 	filch_executor_destroy(executor);
-	qsort(worst, options->rounds, sizeof(*worst), compare);
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		for (unsigned i = 0; i < options->rounds; i++) {
+			column[i] = worst[i][kind];
+		}
+		qsort(column, options->rounds, sizeof(*column), compare);
+		if (names[kind] != NULL) {
+			wake_figure(report, names[kind],
+			    (double)column[options->rounds / 2] / 1e6);
+		}
+	}
+	/* The column of KIND_ANY is the last and still there. */
 	wake_figure(
-	    report, median_name, (double)worst[options->rounds / 2] / 1e6);
-	wake_figure(report, max_name, (double)worst[options->rounds - 1] / 1e6);
+	    report, max_name, (double)column[options->rounds - 1] / 1e6);
+	free(column);
 	free(worst);
 }
 
 void
 wake_stuck(const struct wake_options *options, struct wake_report *report)
 {
-	rounds_run(
-	    options, report, STUCK_NS, "delay_ms_median", "delay_ms_max");
-	rounds_run(options, report, 0, "control_ms_median", "control_ms_max");
+	static const char *const names[KIND_COUNT] = {
+		[KIND_READER] = "read_ms",
+		[KIND_SLEEPER] = "timer_ms",
+		[KIND_TARGET] = "wake_ms",
+		[KIND_LAST] = "last_woken_ms",
+		[KIND_ANY] = "delay_ms",
+	};
+	static const char *const control[KIND_COUNT] = {
+		[KIND_ANY] = "control_ms",
+	};
+
+	rounds_run(options, report, false, names, "delay_ms_max");
+	rounds_run(options, report, true, control, "control_ms_max");
 	wake_figure(report, "rounds", options->rounds);
 }
