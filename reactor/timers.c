@@ -114,6 +114,7 @@ filch__timers_expire(struct filch__timers *timers, uint64_t now_ns,
 	    timer->priv.deadline_ns <= now_ns &&
 	    expired->count < FILCH__EXPIRED_MAX) {
 		heap_take_out(&timers->root, timer);
+		expired->fired++;
 		/* expire may give the timer's memory up: it is used no more */
 		timer->priv.expire(timer, expired);
 	}
