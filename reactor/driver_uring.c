@@ -40,6 +40,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -557,19 +558,41 @@ op_completed(struct filch__shard *shard, struct filch__uring_shard *us,
 /* ---- cancelling ---- */
 
 /*
+ * An entry for a cancel, which must not get lost.  As long as the queue is full
+ * and the kernel takes nothing from it, whoever can reap is let in: an
+ * operation that completes or moves on meanwhile sees stop_asked.  Lock held,
+ * but not meanwhile.
+ */
+static struct io_uring_sqe *
+cancel_entry_get(struct filch__shard *shard)
+{
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	struct io_uring_sqe *sqe;
+
+	while ((sqe = filch__uring_entry_get(us)) == NULL) {
+		filch__lock_leave(&us->lock);
+		if (filch__shard_current == shard) {
+			(void)filch__uring_reap(shard);
+		}
+		sched_yield();
+		filch__lock_take(&us->lock);
+	}
+	return (sqe);
+}
+
+/*
  * The cancel is carried out inside io_uring_enter, under the lock: nobody can
  * have reaped the operation and issued another at its address meanwhile, so
- * it cannot hit the wrong one.  Entering first makes room for it.
+ * it cannot hit the wrong one.  If the kernel takes no entry at the moment it
+ * stands before any such other one in the queue, which comes to the same, and
+ * the worker is woken to hand it over.
  */
 static void
-cancel_enter(struct filch__uring_shard *us, uint64_t user_data, unsigned flags)
+cancel_enter(struct filch__shard *shard, uint64_t user_data, unsigned flags)
 {
-	struct io_uring_sqe *sqe = filch__uring_entry_get(us);
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	struct io_uring_sqe *sqe = cancel_entry_get(shard);
 
-	if (sqe == NULL) {
-		/* the completion queue is full: its target has completed */
-		return;
-	}
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;
 	sqe->addr = user_data;
@@ -577,6 +600,9 @@ cancel_enter(struct filch__uring_shard *us, uint64_t user_data, unsigned flags)
 	filch__uring_entry_publish(us, sqe, FILCH__URING_IGNORE);
 	(void)io_uring_enter(
 	    (unsigned)us->ring.ring_fd, filch__uring_pending(us), 0, 0, NULL);
+	if (filch__uring_pending(us) > 0 && filch__shard_current != shard) {
+		filch__uring_wake(shard);
+	}
 }
 
 static void
@@ -598,8 +624,8 @@ uring_cancel(struct filch_op *op)
 		break;
 	case FILCH__OP_KERNEL:
 		if (op->priv.pool_tried == POOL_UNTRIED) {
-			cancel_enter(
-			    us, (uint64_t)(uintptr_t)op | FILCH__URING_OP, 0);
+			cancel_enter(shard,
+			    (uint64_t)(uintptr_t)op | FILCH__URING_OP, 0);
 			break;
 		}
 		/* refused by the ring and on its way to the pool */
@@ -607,7 +633,7 @@ uring_cancel(struct filch_op *op)
 		break;
 	case FILCH__OP_POLLING:
 		cancel_enter(
-		    us, (uint64_t)(uintptr_t)op | FILCH__URING_POLL, 0);
+		    shard, (uint64_t)(uintptr_t)op | FILCH__URING_POLL, 0);
 		break;
 	case FILCH__OP_POOL:
 		finished = filch__pool_cancel(&shard->reactor->pool, op);
@@ -640,8 +666,8 @@ uring_cancel_all(struct filch__shard *shard)
 	filch__uring_issue(us);
 	/* relaxed: changed under the lock */
 	if (filch__u32_load_relaxed(&us->in_flight) > 0) {
-		cancel_enter(
-		    us, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+		cancel_enter(shard, 0,
+		    IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
 	}
 	filch__lock_leave(&us->lock);
 	for (op = list; op != NULL; op = op->priv.next) {
@@ -740,7 +766,7 @@ uring_source_cancel(struct filch__registration *registration)
 	/* relaxed: as above */
 	submitted = filch__u32_load_relaxed(&registration->submitted);
 	for (i = 0; i < submitted; i++) {
-		cancel_enter(us, source_data(registration, i), 0);
+		cancel_enter(shard, source_data(registration, i), 0);
 	}
 	filch__lock_leave(&us->lock);
 	return (0);

@@ -49,10 +49,24 @@ eventfd_arm(struct filch__uring_shard *us)
 	us->eventfd_armed = true;
 }
 
+/*
+ * The queue is full and the kernel took nothing from it just now: a wake would
+ * not end the sleep, or what waits has room and no entry.  Lock held.
+ */
+static bool
+ring_is_stuck(const struct filch__uring_shard *us)
+{
+	/* relaxed: changed under the lock */
+	return (!us->eventfd_armed ||
+	    (us->waiting.head != NULL &&
+		filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max));
+}
+
 void
 filch__uring_park(struct filch__shard *shard)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
+	bool is_stuck = false;
 	uint32_t how;
 	uint32_t old = PARK_EMPTY;
 
@@ -65,13 +79,14 @@ filch__uring_park(struct filch__shard *shard)
 	} else {
 		how = PARK_RING;
 		eventfd_arm(us);
+		is_stuck = ring_is_stuck(us);
 	}
 	filch__lock_leave(&us->lock);
 	/* [UP1] pairs with filch__uring_wake */
 	if (filch__u32_cas_seq_cst(&us->park, &old, how)) {
 		if (how == PARK_FUTEX) {
 			(void)futex(&us->park, FUTEX_WAIT_BITSET, how, NULL);
-		} else if (filch__uring_cq_is_empty(us)) {
+		} else if (!is_stuck && filch__uring_cq_is_empty(us)) {
 			(void)io_uring_enter((unsigned)us->ring.ring_fd,
 			    filch__uring_pending(us), 1, IORING_ENTER_GETEVENTS,
 			    NULL);
