@@ -487,16 +487,18 @@ posix_interrupt(struct filch__reactor *reactor)
 {
 	struct posix_driver *driver = reactor->driver_state;
 	char byte = 0;
+	ssize_t written;
 
 	/* [PP1] pairs with posix_wait */
 	if (filch__u32_exchange_seq_cst(&driver->park, PARK_NOTIFIED) !=
 	    PARK_SLEEPING) {
 		return;
 	}
+	do {
+		written = write(driver->pipe[1], &byte, 1);
+	} while (written < 0 && errno == EINTR);
 	/* A full pipe is readable, and that is all that is needed. */
-	if (write(driver->pipe[1], &byte, 1) < 0) {
-		filch__assert(errno == EAGAIN || errno == EINTR);
-	}
+	filch__assert(written == 1 || errno == EAGAIN);
 	/* [PP2] a counter: no other order needed */
 	(void)filch__u64_add_acq_rel(&reactor->wake_calls, 1);
 }
