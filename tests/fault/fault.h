@@ -29,8 +29,12 @@
 /* A machine that is busy with other things must not look like a hang. */
 #define FAULT_HANG_S 60
 
-/* How many occurrences of one call are made to fail at most. */
-#define FAULT_OCCURRENCES_MAX 200
+/*
+ * Of a call that is made often, every one of the first occurrences fails, and
+ * then ever fewer, up to the last.
+ */
+#define FAULT_EVERY_ONE       24
+#define FAULT_OCCURRENCES_MAX 1000
 
 /* How the child of a case ends. */
 enum {
@@ -240,7 +244,7 @@ fault_case_run(const struct fault_case *one, unsigned number)
 	int end = FAULT_EXIT_OK;
 
 	for (at = 1; at <= FAULT_OCCURRENCES_MAX && end == FAULT_EXIT_OK;
-	     at++) {
+	     at += at < FAULT_EVERY_ONE ? 1 : at / 4) {
 		end = fault_child(one, at);
 		met += end == FAULT_EXIT_OK;
 	}

@@ -193,6 +193,48 @@ work_pipe(struct filch_executor *executor)
 	}
 }
 
+#define WORK_CROWD 48 /* more than the smallest ring holds in all */
+
+/*
+ * More waiting reads than there is room for: every second one is cancelled,
+ * and then each of the others gets a byte.
+ */
+static inline void
+work_crowd(struct filch_executor *executor)
+{
+	static struct work_one ones[WORK_CROWD];
+	static struct filch_op ops[WORK_CROWD];
+	static char bytes[WORK_CROWD];
+	struct filch_file ends[2];
+	struct filch_op op;
+	int fds[2];
+	unsigned i;
+
+	FAULT_EQUAL(pipe2(fds, O_CLOEXEC), 0);
+	FAULT_EQUAL(filch_file_init(&ends[0], fds[0]), 0);
+	FAULT_EQUAL(filch_file_init(&ends[1], fds[1]), 0);
+	for (i = 0; i < WORK_CROWD; i++) {
+		filch_op_init_read(
+		    &ops[i], &ends[0], &bytes[i], 1, FILCH_OFFSET_CURRENT);
+		work_start(executor, &ones[i], &ops[i]);
+	}
+	for (i = 0; i < WORK_CROWD; i += 2) {
+		filch_task_cancel(&ones[i].task);
+	}
+	for (i = 0; i < WORK_CROWD; i += 2) {
+		FAULT_EQUAL(work_end(&ones[i]), -ECANCELED);
+	}
+	memset(bytes, 'x', sizeof(bytes));
+	filch_op_init_write(
+	    &op, &ends[1], bytes, WORK_CROWD / 2, FILCH_OFFSET_CURRENT);
+	FAULT_EQUAL(work_op(executor, &op), WORK_CROWD / 2);
+	for (i = 1; i < WORK_CROWD; i += 2) {
+		FAULT_EQUAL(work_end(&ones[i]), 1);
+	}
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 /* All of it, with a new file that is gone afterwards. */
 static inline void
 work_all(struct filch_executor *executor)
@@ -222,6 +264,7 @@ work_all(struct filch_executor *executor)
 	FAULT_EQUAL(work_op(executor, &op), 0);
 	FAULT_CHECK(access(path, F_OK) < 0);
 	work_pipe(executor);
+	work_crowd(executor);
 	work_sleep(executor);
 }
 
