@@ -3,6 +3,13 @@
  * The executor: worker threads that run tasks, the reactor thread, and the
  * driver that does their I/O.  Several may live in one process; they share
  * nothing.
+ *
+ * fork(2).  A child has none of the threads, so the executors of its parent
+ * are dead in it: it must not call anything on them, their tasks, wakers or
+ * operations, not even filch_executor_destroy().  It may create executors of
+ * its own and use them like any process, exec, exit and _exit; a child forked
+ * by a task may only exec or _exit, as its thread still counts as a worker.
+ * The parent's executors do not notice.  Their descriptors are closed by exec.
  */
 #ifndef FILCH_EXECUTOR_H
 #define FILCH_EXECUTOR_H
