@@ -19,13 +19,16 @@
 
 FILCH_BEGIN_DECLS
 
-struct io_uring_sqe;
+struct io_uring_sqe; /* <linux/io_uring.h> has it, and <liburing.h> */
+
+/* A source that is bound to an executor. */
 struct filch_aio;
 
 /*
  * How a registered source reports its completions.  It is a value: copy it
- * into the source in register.  It stays safe to use as long as its executor
- * lives; once its Aio is gone, its functions do nothing and return -ESTALE.
+ * into the source in register_source.  It stays safe to use as long as its
+ * executor lives; once its Aio is gone, its functions do nothing and return
+ * -ESTALE.
  */
 struct filch_registrar {
 	struct filch_executor *executor;
@@ -34,14 +37,22 @@ struct filch_registrar {
 	int kqueue;
 };
 
-/* Fill the index-th entry of a submission; all of it but user_data. */
+/*
+ * Fill the index-th entry, from 0, of a submission; it is zeroed, and
+ * user_data is the library's.  IOSQE_CQE_SKIP_SUCCESS is taken out again, since
+ * every entry has to complete; of a multishot entry only the last completion
+ * is told.  arg is that of filch_registrar_submit().
+ *
+ * Threads  the one that submits, before that returns, under a lock of the
+ *          driver: it must call nothing of filch.
+ */
 typedef void (*filch_sqe_fill_fn)(
     struct io_uring_sqe *sqe, unsigned index, void *arg);
 
 /*
  * Submit count io_uring operations whose completions belong to the source.
- * They leave together, with what else this worker submits; the source is ready
- * when all have completed, each with its result.
+ * They leave together, in order, with what else this worker submits; the
+ * source is ready when all have completed, each with its result.
  *
  * Returns  0; -EINVAL count is 0, or more than the source was made for;
  *          -EBUSY its earlier submission is still in flight; -EAGAIN the ring
@@ -57,8 +68,9 @@ FILCH_NODISCARD FILCH_API int filch_registrar_submit(
     unsigned count);
 
 /*
- * Ask the kernel to cancel what the source submitted to io_uring.  The source
- * still becomes ready, with -ECANCELED or a result in each entry.
+ * Ask the kernel to cancel what the source submitted to io_uring
+ * (IORING_OP_ASYNC_CANCEL).  The source still becomes ready, with -ECANCELED
+ * or a result in each entry.
  *
  * Returns  0; -ENOENT nothing is in flight; -EOPNOTSUPP; -ESTALE.
  * Threads  any.
@@ -67,8 +79,9 @@ FILCH_NODISCARD FILCH_API int filch_registrar_cancel(
     const struct filch_registrar *registrar);
 
 /*
- * Report that the source has completed, with result for its event: for sources
- * that learn of it in another way than through the driver.
+ * Report that the source has completed, with result for its event (0 for a LIO
+ * source, whatever result is): for sources that learn of it in another way
+ * than through the driver.
  *
  * Returns  0; -ESHUTDOWN; -ESTALE.
  * Threads  any; not a signal handler.
@@ -77,9 +90,12 @@ FILCH_NODISCARD FILCH_API int filch_registrar_notify(
     const struct filch_registrar *registrar, int64_t result);
 
 /*
- * A source's two functions.  register stores the registrar, or what of it the
- * source needs, and does no I/O; a negative errno refuses.  deregister is
- * called when the Aio goes, and may be NULL.
+ * A source's two functions.  register_source stores the registrar, or what of
+ * it the source needs, and does no I/O; a negative errno refuses.
+ * deregister_source is called when the Aio goes, and may be NULL.
+ *
+ * Memory   *registrar is valid during the call; the vtable outlives the Aio.
+ * Threads  the one that makes or ends the Aio.
  */
 struct filch_aio_source_vtable {
 	int (*register_source)(
@@ -98,6 +114,7 @@ struct filch_aio_event {
 	} priv;
 };
 
+/* Interests.  A source has AIO or LIO; the others are refused. */
 enum {
 	FILCH_INTEREST_AIO = 1 << 0,
 	FILCH_INTEREST_LIO = 1 << 1,
@@ -113,7 +130,8 @@ enum {
  *          FILCH_AIO_ENTRIES_MAX; whatever register_source returned.
  * Memory   source stays the caller's and is pinned until filch_aio_into_inner()
  *          or filch_aio_destroy(), one of which comes before
- *          filch_executor_destroy().
+ *          filch_executor_destroy().  A vtable without register_source is a
+ *          misuse.
  * Threads  any.
  */
 FILCH_NODISCARD FILCH_API int filch_aio_new_for_aio(
@@ -139,10 +157,13 @@ FILCH_NODISCARD FILCH_API int filch_aio_new(struct filch_executor *executor,
  * Only the task of the latest poll is woken.  Ready says that the operation
  * has ended, not that it went well; it stays ready until cleared.
  *
- * Result   *ret_status is 0 and *ret_event tells what completed; or it is
- *          -ESHUTDOWN: the executor is gone, and nothing will complete; or
- *          -ECANCELED: the task was cancelled.
- * Threads  task's own poll function only.
+ * Result   *ret_status is 0 and *ret_event tells what completed; or, with
+ *          *ret_event untouched, it is -ESHUTDOWN: the executor shuts down at
+ *          once and nothing of the source is in flight or will complete; or
+ *          -ECANCELED: the task was cancelled, and what was submitted is in
+ *          flight as before.
+ * Threads  task's own poll function only (on no worker: a misuse); one task
+ *          at a time polls an Aio.
  */
 FILCH_API enum filch_poll filch_aio_poll_ready(struct filch_aio *aio,
     struct filch_task *task, struct filch_aio_event *ret_event,
@@ -158,8 +179,12 @@ FILCH_API void filch_aio_clear_ready(
     struct filch_aio *aio, struct filch_aio_event event);
 
 /*
- * The result of entry index of the latest io_uring submission that completed.
- * Threads: any, after filch_aio_poll_ready() said ready.
+ * The result of entry index, from 0, of the latest io_uring submission that
+ * completed: a count or 0, or -errno.  An index of entries_max or more is a
+ * misuse.
+ *
+ * Threads  any, after filch_aio_poll_ready() said ready and before the next
+ *          submission.
  */
 FILCH_API int64_t filch_aio_result(const struct filch_aio *aio, unsigned index);
 
@@ -169,13 +194,16 @@ FILCH_API void *filch_aio_source(const struct filch_aio *aio);
 /*
  * Deregister the source, free the Aio and return the source.  I/O may still be
  * in flight: its completion is then dropped, but what it points to stays
- * pinned until then.
+ * pinned until then.  A task that waits is not woken any more.
  *
  * Threads  any; nobody else may be using aio.
  */
 FILCH_API void *filch_aio_into_inner(struct filch_aio *aio);
 
-/* The same for a source that nobody wants back.  NULL is fine. */
+/*
+ * The same for a source that nobody wants back.  NULL is fine.
+ * Threads: as filch_aio_into_inner().
+ */
 FILCH_API void filch_aio_destroy(struct filch_aio *aio);
 
 FILCH_END_DECLS

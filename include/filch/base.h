@@ -2,14 +2,25 @@
 /*
  * What every header of filch shares.
  *
- * Conventions of the whole library:
- *   Errors    a function that can fail returns 0 or a count, or -errno.
+ * Conventions of the whole library, which hold where nothing else is said:
+ *   Errors    a function that can fail returns 0 or a count, or -errno; what
+ *             its ret_ parameters point to is then untouched.  Each function
+ *             names its errors.  errno means nothing afterwards.
  *   Misuse    a promise the caller broke stops the program with a message
  *             that starts with "filch: misuse:".
- *   Time      nanoseconds of CLOCK_MONOTONIC; a point in time, not a length.
+ *   Pointers  are not NULL, and what they point to is the caller's again when
+ *             the function returns.
  *   Pinned    a struct that "is pinned" must not move or be freed from the
  *             call named until the moment named.
+ *   Time      nanoseconds of CLOCK_MONOTONIC; a point in time, not a length.
+ *   Threads   what the calling thread may be.  "Any" allows calls at the same
+ *             time from several threads, also for the same object; but who
+ *             initialises or destroys an object is alone with it.
  *   priv      members named priv belong to the library.
+ *
+ * An executor blocks all signals on its threads.  A thread-local value (errno
+ * too) does not outlive a poll: the next may be on another thread.  A child of
+ * fork(2) must not touch an executor of its parent; it may exec or _exit.
  */
 #ifndef FILCH_BASE_H
 #define FILCH_BASE_H
@@ -38,11 +49,11 @@
 
 /* What a poll function found. */
 enum filch_poll {
-	FILCH_PENDING = 0, /* not yet; a wake will follow */
+	FILCH_PENDING = 0, /* not yet; the task will be woken */
 	FILCH_READY = 1    /* finished */
 };
 
-/* The struct of the given type that holds pointer as its member. */
+/* The struct of the given type whose member pointer points to. */
 #define filch_container_of(pointer, type, member)                              \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

@@ -29,27 +29,47 @@ enum filch_driver_kind {
 	FILCH_DRIVER_POSIX = 2  /* anywhere: blocking pool and poll(2) */
 };
 
-/* Zero in any member is its default; set size with the initialiser below. */
+/*
+ * Zero in any member is its default; set size with the initialiser below.  The
+ * defaults and bounds are in limits.h.
+ */
 struct filch_executor_options {
+	/* Of this struct, in bytes: tells the version that was compiled in. */
 	size_t size;
 	/* Worker threads; default one for each CPU this process may use. */
 	unsigned worker_count;
-	/* Bind worker i to the i-th CPU this process may use. */
+	/*
+	 * Bind worker i to the i-th CPU this process may use, round and round.
+	 * Where the system refuses, the worker runs unbound.
+	 */
 	bool pin_workers;
 	/*
 	 * The default is overruled by the environment variable FILCH_DRIVER
 	 * ("uring" or "posix"), and any other kind is not.
 	 */
 	enum filch_driver_kind driver;
-	/* Tasks a worker's deque holds before it spills; a power of two. */
+	/*
+	 * Tasks in each of a worker's two queues before it spills its older
+	 * half into the shared one, the injector; a power of two.
+	 */
 	unsigned deque_capacity;
-	/* Tasks spawned and not yet taken before spawning says -EAGAIN. */
+	/*
+	 * Tasks in the injector before spawning from outside says -EAGAIN.
+	 * What spills or is woken always finds room.
+	 */
 	unsigned injector_capacity;
-	/* Operations in the kernel at once, for each worker; a power of two. */
+	/*
+	 * Entries of each worker's ring (io_uring); a power of two.  Up to
+	 * four times as many operations of a worker are in the kernel at
+	 * once; the others wait their turn.
+	 */
 	unsigned ring_entries;
 	/* Threads of the blocking pool at most. */
 	unsigned pool_threads_max;
-	/* Operations that a task finds ready in one poll before it must yield. */
+	/*
+	 * Operations that a task finds ready in one poll; then the next is
+	 * pending, and the task is polled again after others.
+	 */
 	unsigned budget;
 	/* Polls between two looks at the driver and the injector. */
 	unsigned event_interval;
@@ -57,6 +77,7 @@ struct filch_executor_options {
 	bool inline_io_off;
 };
 
+/* All defaults. */
 #define FILCH_EXECUTOR_OPTIONS_INIT                                            \
 	{                                                                      \
 		.size = sizeof(struct filch_executor_options)                  \
@@ -71,15 +92,17 @@ enum filch_shutdown {
 };
 
 /*
- * Start an executor.
+ * Start an executor: its workers and the reactor thread.
  *
- * Returns  0; -EINVAL an option is out of its bounds (limits.h) or
- *          FILCH_DRIVER names no driver; -ENOMEM; -EAGAIN no thread could be
- *          started; -ENOSYS, -EPERM, -ENOMEM... the driver that was asked for
- *          by option or FILCH_DRIVER is refused by the system (with
- *          FILCH_DRIVER_AUTO another is taken instead).
- * Memory   options may be NULL for the defaults, and is not kept;
- *          *ret_executor is untouched on failure.
+ * Returns  0; -EINVAL an option is out of its bounds, or options->size is not
+ *          that of this library, or FILCH_DRIVER names no driver; -ENOMEM;
+ *          -EAGAIN a thread could not be started; -EMFILE or -ENFILE no
+ *          descriptor is left for the driver.  io_uring, if it was asked for
+ *          by option or FILCH_DRIVER, may be refused with whatever the system
+ *          says, as -ENOSYS, -EPERM or -ENOMEM; FILCH_DRIVER_AUTO then takes
+ *          the other driver.
+ * Memory   options may be NULL for the defaults.  *ret_executor is the
+ *          caller's until filch_executor_destroy().
  * Threads  any.
  */
 FILCH_NODISCARD FILCH_API int filch_executor_create(
@@ -87,15 +110,16 @@ FILCH_NODISCARD FILCH_API int filch_executor_create(
     struct filch_executor **ret_executor);
 
 /*
- * Stop accepting tasks and wait for those that exist.
+ * Stop accepting tasks and wait until those that exist have ended.
  *
  * A task that only waits for a waker which nobody will wake keeps a graceful
  * shutdown waiting.  An immediate one waits only for work that the executor
  * can end itself: its operations, sleeps, registrations, and what these wake.
  *
- * Returns  0; -ETIMEDOUT if the deadline came first: the shutdown stays in
- *          force and may be called again, also with the other mode; -EDEADLK
- *          on one of its own workers.
+ * Returns  0; -ETIMEDOUT deadline_ns (FILCH_NEVER for none) came first: the
+ *          shutdown stays in force and may be called again, also with the
+ *          other mode, but what was immediate stays so; -EDEADLK on one of its
+ *          own workers, and then nothing was done.
  * Threads  any that is not one of its workers, one at a time.
  */
 FILCH_NODISCARD FILCH_API int filch_executor_shutdown(
@@ -109,8 +133,10 @@ FILCH_NODISCARD FILCH_API int filch_executor_shutdown(
  * last reference.  So filch_task_wake() on a join handle that is left over
  * makes filch_task_join() end with -ECANCELED.
  *
- * Threads  any that is not one of its workers; no other may use the executor
- *          at the time or later, but wakers stay safe to use.
+ * Memory   every Aio and buffer pool of executor was destroyed before (an Aio
+ *          that is left is a misuse).
+ * Threads  any that is not one of its workers (a misuse); no other may use the
+ *          executor at the time or later, but wakers stay safe to use.
  */
 FILCH_API void filch_executor_destroy(struct filch_executor *executor);
 
@@ -118,8 +144,9 @@ FILCH_API void filch_executor_destroy(struct filch_executor *executor);
  * Hand task to the executor, which from then on holds the reference that
  * filch_task_init() gave.  Nobody waits for the task's end.
  *
- * Returns  0; -EAGAIN injector_capacity tasks wait already; -ESHUTDOWN.  On
- *          failure the task is untouched and may be spawned again.
+ * Returns  0; -EAGAIN injector_capacity tasks wait already (never in a task of
+ *          the same executor); -ESHUTDOWN.  On failure the task is untouched
+ *          and may be spawned again.
  * Memory   nobody has a waker of task or another reference to it yet; it is
  *          pinned from a 0 return until its release.
  * Threads  any.
@@ -128,9 +155,9 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn(
     struct filch_executor *executor, struct filch_task *task);
 
 /*
- * The same, but the caller gets a join handle, which must be given up by
- * exactly one of filch_task_join(), a ready filch_task_poll_join(), or
- * filch_task_detach().
+ * The same, but the caller gets a join handle, which is one more reference and
+ * must be given up by exactly one of filch_task_join(), a ready
+ * filch_task_poll_join(), or filch_task_detach().
  */
 FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
     struct filch_executor *executor, struct filch_task *task);
@@ -139,7 +166,10 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
  * Spawn task and wait on this thread until it has finished.
  *
  * Returns  0; the errors of filch_executor_spawn() and filch_task_join().
- * Threads  any that is not a worker (-EDEADLK).
+ * Memory   task is the caller's again, unless somebody still holds a waker of
+ *          it.
+ * Threads  any that is not a worker of any executor (-EDEADLK, and nothing was
+ *          spawned).
  */
 FILCH_NODISCARD FILCH_API int filch_executor_block_on(
     struct filch_executor *executor, struct filch_task *task);
@@ -148,7 +178,10 @@ FILCH_NODISCARD FILCH_API int filch_executor_block_on(
 FILCH_API unsigned filch_executor_worker_count(
     const struct filch_executor *executor);
 
-/* The index of the worker that runs this thread, or -1 on any other thread. */
+/*
+ * The index, from 0, of the worker that runs this thread, whatever executor it
+ * belongs to; -1 on a thread that is no worker.  Threads: any.
+ */
 FILCH_API int filch_worker_index(void);
 
 /* The driver in use, never FILCH_DRIVER_AUTO.  Threads: any. */
@@ -158,11 +191,15 @@ FILCH_API enum filch_driver_kind filch_executor_driver(
 /*
  * Why that driver is in use, as a sentence for people; also names the error
  * that kept a better one away.  Memory: lives as long as the executor.
+ * Threads: any.
  */
 FILCH_API const char *filch_executor_driver_reason(
     const struct filch_executor *executor);
 
-/* "uring", "posix" or "auto". */
+/*
+ * "uring", "posix", or "auto" for any other kind: what FILCH_DRIVER takes.
+ * Memory: a constant.  Threads: any.
+ */
 FILCH_API const char *filch_driver_name(enum filch_driver_kind kind);
 
 FILCH_END_DECLS

@@ -12,8 +12,9 @@
 FILCH_BEGIN_DECLS
 
 /*
- * An open file.  fd is readable by the user; -1 when closed.  May be shared
- * by any number of operations at once; it is pinned while one is in flight.
+ * An open file.  fd may be read by the user; -1 when closed.  It may be shared
+ * by any number of operations at once, of several tasks; it is pinned while
+ * one is in flight.
  */
 struct filch_file {
 	int fd;
@@ -39,21 +40,23 @@ struct filch_alignment {
 	}
 
 /*
- * Wrap a descriptor that the caller opened, and look at its kind and flags.
- * The caller still owns fd: closing it remains his, or a close operation's.
+ * Wrap a descriptor that the caller opened, and look at its kind and flags
+ * (fstat(2), fcntl(2)).  The caller still owns fd: closing it remains his, or
+ * a close operation's.  A file that is no longer needed needs no ending.
  *
  * Returns  0; -EBADF fd is not open.
- * Threads  any.
+ * Memory   what *file held before does not matter.
+ * Threads  any that has the file to itself.
  */
 FILCH_NODISCARD FILCH_API int filch_file_init(struct filch_file *file, int fd);
 
 /*
  * The alignment that O_DIRECT transfers on file need: what the system tells
- * (Linux statx STATX_DIOALIGN, 6.1), else the file system's block size, which
- * is always enough.
+ * (Linux statx(2) STATX_DIOALIGN, 6.1), else the file system's block size,
+ * which is always enough.
  *
  * Returns  0; -EBADF; -EOPNOTSUPP the file does not take O_DIRECT.
- * Threads  any; may take a system call.
+ * Threads  any.  It makes system calls, and may wait for the disk.
  */
 FILCH_NODISCARD FILCH_API int filch_file_alignment(
     const struct filch_file *file, struct filch_alignment *ret_alignment);
@@ -64,20 +67,29 @@ FILCH_NODISCARD FILCH_API int filch_file_alignment(
  *
  * Returns  0; -EOPNOTSUPP the driver has no such thing (operations work all
  *          the same); -ENFILE FILCH_FIXED_FILES_MAX are registered; -EBADF;
- *          -EALREADY.
+ *          -EALREADY; -EMFILE RLIMIT_NOFILE is below FILCH_FIXED_FILES_MAX;
+ *          -ENOMEM.
+ * Memory   until it is unregistered, file is used with this executor only.
  * Threads  any; no operation on file may be in flight.
  */
 FILCH_NODISCARD FILCH_API int filch_file_register(
     struct filch_executor *executor, struct filch_file *file);
 
-/* Undo it, before the descriptor is closed.  Harmless where not registered. */
+/*
+ * Undo it, before the descriptor is closed and the executor destroyed.  It
+ * does nothing where file is not registered.
+ *
+ * Threads  as filch_file_register().
+ */
 FILCH_API void filch_file_unregister(
     struct filch_executor *executor, struct filch_file *file);
 
 /*
- * 0, or the error of the first sync of file that failed (filch_commit): the
+ * 0, or the error of the first sync of file that failed in a commit: the
  * kernel may have dropped the pages it could not write, so a later sync that
  * succeeds would prove nothing.  Open the file anew and replay.
+ *
+ * Threads  any.
  */
 FILCH_API int filch_file_poison(const struct filch_file *file);
 

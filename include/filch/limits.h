@@ -9,18 +9,27 @@
 #define FILCH_WORKERS_MAX 1024
 
 /*
- * Tasks in a worker's deque.  Large enough that a burst of wakes stays on its
- * worker, small enough that its slots stay in the first-level cache.
+ * Tasks in each of a worker's two deques.  Large enough that a burst of wakes
+ * stays on its worker, small enough that its slots stay in the first-level
+ * cache.  A power of two, since an index is masked into a slot.
  */
 #define FILCH_DEQUE_CAPACITY_DEFAULT 256
 #define FILCH_DEQUE_CAPACITY_MIN     4
 #define FILCH_DEQUE_CAPACITY_MAX     65536
 
-/* Spawned tasks that wait in the injector before spawning says -EAGAIN. */
+/*
+ * Tasks in the injector before spawning from outside says -EAGAIN: far more
+ * than anybody should have waiting.  It costs no memory, as tasks link
+ * themselves; the bound keeps the counts far from overflow.
+ */
 #define FILCH_INJECTOR_CAPACITY_DEFAULT (1u << 21)
 #define FILCH_INJECTOR_CAPACITY_MAX     (1u << 30)
 
-/* Operations of one worker in the kernel; the kernel's own bound is 32768. */
+/*
+ * Entries of a worker's submission queue; its completion queue has four times
+ * as many, and bounds what is in the kernel.  Enough to keep a fast disk busy;
+ * at most what the kernel takes (32768 submissions, 65536 completions).
+ */
 #define FILCH_RING_ENTRIES_DEFAULT 256
 #define FILCH_RING_ENTRIES_MIN     8
 #define FILCH_RING_ENTRIES_MAX     16384
@@ -28,10 +37,13 @@
 /* The kernel's own threads for what a ring cannot do without blocking. */
 #define FILCH_URING_WORKERS_MAX 16
 
-/* Bytes of one transfer; the systems' own bound. */
+/* Bytes of one transfer; Linux's own bound.  Longer ones end short. */
 #define FILCH_TRANSFER_MAX 0x7ffff000u
 
-/* Threads of the blocking pool: enough to keep a disk's queue busy. */
+/*
+ * Threads of the blocking pool: enough to keep a disk's queue busy.  They are
+ * started when needed; the bound is below what systems allow a process.
+ */
 #define FILCH_POOL_THREADS_DEFAULT 32
 #define FILCH_POOL_THREADS_MAX     4096
 
@@ -44,11 +56,17 @@
  */
 #define FILCH_POOL_DEPTH_NOWAIT 256
 
-/* Operations found ready in one poll before the task must yield. */
+/*
+ * Operations found ready in one poll before the task must yield: a hundred
+ * microseconds or so of cached reads.
+ */
 #define FILCH_BUDGET_DEFAULT 128
 #define FILCH_BUDGET_MAX     65536
 
-/* Polls between two looks at the driver and the injector. */
+/*
+ * Polls between two looks at the driver and the injector: rare enough to cost
+ * nothing, and a prime, so that it keeps no step with a program's own cycles.
+ */
 #define FILCH_EVENT_INTERVAL_DEFAULT 61
 #define FILCH_EVENT_INTERVAL_MAX     65536
 
@@ -61,11 +79,14 @@
 /* Buffers a readv or writev, and the kernel's own bound (UIO_MAXIOV). */
 #define FILCH_IOV_MAX 1024
 
-/* Operations a batch; entries of one source's list. */
+/*
+ * Operations a batch, or writes a commit; entries of one source's list, whose
+ * index has 16 bits in an io_uring completion.
+ */
 #define FILCH_BATCH_MAX       65536
 #define FILCH_AIO_ENTRIES_MAX 4096
 
-/* Registered files and buffer pools an executor. */
+/* Registered files and buffer pools an executor: sizes of fixed tables. */
 #define FILCH_FIXED_FILES_MAX 1024
 #define FILCH_FIXED_POOLS_MAX 16
 

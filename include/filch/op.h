@@ -14,14 +14,22 @@
  * paths are pinned from the first poll until a poll returns FILCH_READY; an
  * accepted operation completes exactly once, and nothing of it is touched
  * after that.  Cancelling asks; the completion answers.  The operation may
- * then be prepared again.
+ * then be prepared again.  Preparing starts nothing, cannot fail, and may be
+ * done anew at any time until the first poll.
  *
- * Results, for all of them: a count or 0, or -errno as the system gives it;
- * -ECANCELED after a cancel or in a cancelled task; -ETIMEDOUT after its
- * deadline; -EAGAIN only with FILCH_OP_NOWAIT; -ESHUTDOWN when the executor
- * shuts down at once.  -EINTR never: the call is made again.  -EAGAIN of a
- * non-blocking descriptor never: the operation waits until it can go on.
- * A closed file gives -EBADF.
+ * Threads, for all that prepare: any that has the operation to itself.
+ *
+ * Results, for all of them: a count or 0, or -errno as the system gives it, of
+ * which the usual ones are named; -ECANCELED after a cancel or in a cancelled
+ * task; -ETIMEDOUT after its deadline; -EAGAIN only with FILCH_OP_NOWAIT;
+ * -ESHUTDOWN when the executor shuts down at once.  -EINTR never: the call is
+ * made again.  -EAGAIN of a non-blocking descriptor never: the operation waits
+ * until it can go on.  A closed file gives -EBADF.  Of two operations in
+ * flight neither is first, also on one file.
+ *
+ * Systems, for all of them: io_uring where the kernel has the opcode named,
+ * else the system call named, on a thread of the blocking pool; on pipes and
+ * sockets without a thread, as soon as poll(2) says that it will not block.
  */
 #ifndef FILCH_OP_H
 #define FILCH_OP_H
@@ -63,15 +71,25 @@ enum filch_opcode {
 
 /* filch_op_set_flags(), in any combination. */
 enum {
-	/* End with -EAGAIN instead of waiting for room in the driver. */
+	/*
+	 * End with -EAGAIN instead of waiting for room in the driver.  What
+	 * io_uring has no opcode for always finds room in its pool.
+	 */
 	FILCH_OP_NOWAIT = 1 << 0,
-	/* Do not try it on the worker itself first; known cold. */
+	/* Reads: do not try it on the worker itself first; known cold. */
 	FILCH_OP_NO_INLINE = 1 << 1,
-	/* Writes: durable at completion, as after fdatasync (RWF_DSYNC). */
+	/*
+	 * Writes: durable at completion, as after fdatasync (pwritev2(2) with
+	 * RWF_DSYNC; where there is none, a write and fdatasync(2)).
+	 */
 	FILCH_OP_DSYNC = 1 << 2
 };
 
-/* Run on a thread of the blocking pool; may block.  The result: as above. */
+/*
+ * What filch_op_init_call() calls; its result is the operation's.
+ * Threads: one of the blocking pool, where it may block; all signals are
+ * blocked there.
+ */
 typedef int64_t (*filch_call_fn)(void *arg);
 
 /* What a file is. */
@@ -80,7 +98,7 @@ struct filch_stat {
 	uint64_t allocated; /* bytes of disk space */
 	uint64_t device;    /* identity: device and inode */
 	uint64_t inode;
-	int64_t modified_ns; /* since 1970 */
+	int64_t modified_ns; /* this and the next two: since 1970 */
 	int64_t changed_ns;
 	int64_t accessed_ns;
 	uint32_t mode; /* type and permissions, as st_mode */
@@ -138,20 +156,23 @@ struct filch_op {
 };
 
 /*
- * Read up to size bytes of file at offset into buffer.
+ * Read up to size bytes of file at offset (bytes) into buffer.
  * Result: bytes read, 0 at the end of the file; fewer than size only at the
- * end of the file or where the kernel gave fewer (pipes, signals).
+ * end of the file, past FILCH_TRANSFER_MAX, or where the kernel gave fewer
+ * (pipes, sockets, signals).
  * Errors: -EBADF not open for reading; -EISDIR; -EINVAL misaligned O_DIRECT;
  * -EIO.
- * Systems: Linux preadv2(2) RWF_NOWAIT, IORING_OP_READ; else pread(2).
+ * Systems: Linux first preadv2(2) with RWF_NOWAIT on the worker, which takes
+ * what is in the page cache; IORING_OP_READ, READ_FIXED; pread(2), read(2).
  */
 FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
     void *buffer, size_t size, uint64_t offset);
 
 /*
- * Write up to size bytes from buffer to file at offset.
+ * Write up to size bytes from buffer to file at offset (bytes; ignored if
+ * file is open for O_APPEND).
  * Result: bytes written, which may be fewer than size (a full disk, a signal,
- * RLIMIT_FSIZE); write the rest with another operation.
+ * RLIMIT_FSIZE, FILCH_TRANSFER_MAX); write the rest with another operation.
  * Errors: -EBADF not open for writing; -ENOSPC; -EDQUOT; -EFBIG; -EINVAL
  * misaligned O_DIRECT; -EIO; -EPIPE (no SIGPIPE is raised by the pool's and
  * the ring's threads unless the program lets it).
@@ -160,8 +181,9 @@ FILCH_API void filch_op_init_write(struct filch_op *op, struct filch_file *file,
     const void *buffer, size_t size, uint64_t offset);
 
 /*
- * The same over count buffers, in order.  count is at most FILCH_IOV_MAX:
- * more gives -EINVAL.  The array too is pinned.
+ * The same over count buffers, in order.  count is 0 to FILCH_IOV_MAX:
+ * anything else gives -EINVAL.  The array too is pinned.
+ * Systems: IORING_OP_READV, WRITEV; preadv(2), pwritev(2).
  */
 FILCH_API void filch_op_init_readv(struct filch_op *op, struct filch_file *file,
     const struct iovec *iov, int count, uint64_t offset);
@@ -172,8 +194,12 @@ FILCH_API void filch_op_init_writev(struct filch_op *op,
 /*
  * Make file durable: data and metadata (fsync(2)), or data and what is needed
  * to read it back (fdatasync(2)).  It covers the writes that completed before
- * its first poll.  Result: 0.  Errors: -EBADF; -EIO, -ENOSPC, -EDQUOT a write
- * was lost: see filch_file_poison().
+ * its first poll.  Result: 0.  Errors: -EBADF; -EINVAL, -EROFS what cannot be
+ * synced; -EIO, -ENOSPC, -EDQUOT a write was lost, and this tells it once: a
+ * later sync that succeeds proves nothing.  It does not poison file; commits
+ * do (batch.h).
+ * Systems: IORING_OP_FSYNC; fsync(2), fdatasync(2); where there is one,
+ * fcntl(2) with F_FULLFSYNC.
  */
 FILCH_API void filch_op_init_fsync(
     struct filch_op *op, struct filch_file *file);
@@ -181,9 +207,12 @@ FILCH_API void filch_op_init_fdatasync(
     struct filch_op *op, struct filch_file *file);
 
 /*
- * Open path, relative to directory, with the flags and mode of openat(2);
- * O_CLOEXEC is added.  Result: 0, and *file is open; a failed open leaves it
- * closed.  Errors: those of openat(2).
+ * Open path, relative to directory (a descriptor or
+ * FILCH_DIRECTORY_CURRENT), with the flags and mode of openat(2); O_CLOEXEC is
+ * added.  file is closed: FILCH_FILE_INIT, or a close has ended.  Result: 0,
+ * and *file is open; a failed open leaves it as it was.  Errors: those of
+ * openat(2).
+ * Systems: IORING_OP_OPENAT; openat(2).
  */
 FILCH_API void filch_op_init_open(struct filch_op *op, struct filch_file *file,
     int directory, const char *path, int flags, mode_t mode);
@@ -192,15 +221,18 @@ FILCH_API void filch_op_init_open(struct filch_op *op, struct filch_file *file,
  * Close file; its fd is -1 from the first poll on, whatever the result.
  * It is always carried out: no cancel, deadline or shutdown ends it early.
  * Result: 0.  Errors: -EBADF; -EIO, -ENOSPC, -EDQUOT of earlier writes, on
- * some file systems.
+ * some file systems; the descriptor is gone all the same.  No other operation
+ * on file is in flight, and a registered one was unregistered before.
+ * Systems: IORING_OP_CLOSE; close(2).
  */
 FILCH_API void filch_op_init_close(
     struct filch_op *op, struct filch_file *file);
 
 /*
  * Look at path, relative to directory, following symbolic links; or, with
- * path NULL, at the open file.  Result: 0, and *stat is filled.
- * Errors: those of stat(2).
+ * path NULL, at the open file.  stat is pinned.  Result: 0, and *stat is
+ * filled.  Errors: those of stat(2).
+ * Systems: IORING_OP_STATX; fstatat(2), fstat(2).
  */
 FILCH_API void filch_op_init_stat(struct filch_op *op, int directory,
     const char *path, struct filch_stat *stat);
@@ -208,39 +240,63 @@ FILCH_API void filch_op_init_fstat(
     struct filch_op *op, struct filch_file *file, struct filch_stat *stat);
 
 /*
- * Give file disk space for length bytes at offset and make it that long
- * (posix_fallocate(3)).  Result: 0.  Errors: -ENOSPC; -EFBIG; -EBADF;
- * -EOPNOTSUPP the file system cannot; -EINVAL length 0.
+ * Give file disk space for length bytes at offset, and make it longer if it
+ * ends before them.  Result: 0.  Errors: -ENOSPC; -EFBIG; -EBADF; -ENODEV or
+ * -ESPIPE no regular file; -EOPNOTSUPP the file system cannot; -EINVAL length
+ * 0, or one of the two too large.
+ * Systems: IORING_OP_FALLOCATE; Linux fallocate(2), else posix_fallocate(3).
  */
 FILCH_API void filch_op_init_fallocate(struct filch_op *op,
     struct filch_file *file, uint64_t offset, uint64_t length);
 
-/* Make file size bytes long (ftruncate(2)).  Result: 0. */
+/*
+ * Make file size bytes long.  Result: 0.  Errors: -EBADF or -EINVAL not open
+ * for writing, or no regular file; -EFBIG; -EIO.
+ * Systems: ftruncate(2).
+ */
 FILCH_API void filch_op_init_truncate(
     struct filch_op *op, struct filch_file *file, uint64_t size);
 
-/* Remove a name, relative to directory (unlinkat(2)).  Result: 0. */
+/*
+ * Remove the name path of a file, relative to directory.  Result: 0.  Errors:
+ * those of unlinkat(2) without flags; -EISDIR a directory.
+ * Systems: IORING_OP_UNLINKAT; unlinkat(2).
+ */
 FILCH_API void filch_op_init_unlink(
     struct filch_op *op, int directory, const char *path);
 
-/* Give a file another name, replacing what had it (renameat(2)).  Result: 0. */
+/*
+ * Give the file from, relative to directory_from, the name to, relative to
+ * directory_to; what had that name is replaced, at once.  Result: 0.  Errors:
+ * those of renameat(2).
+ * Systems: IORING_OP_RENAMEAT; renameat(2).
+ */
 FILCH_API void filch_op_init_rename(struct filch_op *op, int directory_from,
     const char *from, int directory_to, const char *to);
 
 /*
  * Call a function that may block, on a thread of the blocking pool.
- * Result: what it returns.  A cancel or deadline takes it out of the queue,
- * but does not interrupt it.
+ * Result: what it returns; a negative value counts as an error.  arg is pinned
+ * as far as call uses it.  A cancel or deadline takes it out of the queue, but
+ * does not interrupt it.
  */
 FILCH_API void filch_op_init_call(
     struct filch_op *op, filch_call_fn call, void *arg);
 
-/* Set FILCH_OP flags.  Before the first poll. */
+/*
+ * Set flags of op, FILCH_OP_NOWAIT and the like, in place of those it had.
+ * Those that do not concern its kind do nothing.
+ *
+ * Threads  as for preparing; after it, and before the first poll (a misuse).
+ */
 FILCH_API void filch_op_set_flags(struct filch_op *op, unsigned flags);
 
 /*
  * Ask the operation to end with -ETIMEDOUT if it is not done by deadline_ns.
- * FILCH_NEVER, the default, for none.  Before the first poll.
+ * FILCH_NEVER, the default, for none.  It ends with its result where it could
+ * not be stopped any more.  A close has no deadline.
+ *
+ * Threads  as for preparing; after it, and before the first poll (a misuse).
  */
 FILCH_API void filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns);
 
@@ -251,8 +307,9 @@ FILCH_API void filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns);
  *
  * Result   *ret_result as described above; untouched while FILCH_PENDING.
  * Memory   task is the same in all polls of op.  After FILCH_READY op must be
- *          prepared anew before it is polled again.
- * Threads  task's own poll function only.
+ *          prepared anew before it is polled again (a misuse).  op is not in
+ *          a batch.
+ * Threads  task's own poll function only (on no worker: a misuse).
  */
 FILCH_API enum filch_poll filch_op_poll(
     struct filch_op *op, struct filch_task *task, int64_t *ret_result);
@@ -266,7 +323,12 @@ FILCH_API enum filch_poll filch_op_poll(
  */
 FILCH_API void filch_op_cancel(struct filch_op *op);
 
-/* The result of an operation that is done, for elements of a batch. */
+/*
+ * The result of an operation that has ended: for elements of a batch, after
+ * that was ready.
+ *
+ * Threads  any that has the operation to itself.
+ */
 FILCH_API int64_t filch_op_result(const struct filch_op *op);
 
 FILCH_END_DECLS

@@ -13,13 +13,13 @@ FILCH_BEGIN_DECLS
 /* Why an operation did not go the driver's asynchronous way. */
 enum filch_fallback {
 	FILCH_FALLBACK_NO_OPCODE, /* the kernel lacks the opcode */
-	FILCH_FALLBACK_REFUSED,   /* EOPNOTSUPP, ENOSYS or EPERM */
+	FILCH_FALLBACK_REFUSED,   /* it said EOPNOTSUPP, ENOSYS or EAGAIN */
 	FILCH_FALLBACK_NO_DRIVER, /* the driver has no asynchronous files */
 	FILCH_FALLBACK_NOT_REGISTERED, /* buffers could not be registered */
 	FILCH_FALLBACK_COUNT
 };
 
-/* All counters but the depths only grow. */
+/* Counts since the executor was created; "now" where one can also fall. */
 struct filch_worker_stats {
 	uint64_t polls;          /* task polls */
 	uint64_t steals;         /* successful steals */
@@ -34,8 +34,8 @@ struct filch_worker_stats {
 	uint64_t rescued;        /* of them, by another thread: stuck */
 	uint64_t inline_hits;    /* reads served on the worker at once */
 	uint64_t inline_misses;
-	uint64_t operations[FILCH_OP_COUNT]; /* by kind, completed */
-	uint64_t fallbacks[FILCH_FALLBACK_COUNT];
+	uint64_t operations[FILCH_OP_COUNT]; /* whose end was told; by kind */
+	uint64_t fallbacks[FILCH_FALLBACK_COUNT]; /* by reason */
 	uint64_t deque_depth; /* now: tasks queued on this worker */
 	uint64_t in_flight;   /* now: operations in the kernel */
 	uint64_t waiting;     /* now: operations waiting for room */
@@ -55,11 +55,21 @@ struct filch_executor_stats {
 	uint64_t registrations; /* now: sources registered */
 };
 
-/* Threads: any. */
+/*
+ * Fill *stats.  Each figure is right by itself; together they need not be of
+ * one moment.
+ *
+ * Threads  any.
+ */
 FILCH_API void filch_executor_get_stats(
     const struct filch_executor *executor, struct filch_executor_stats *stats);
 
-/* Returns  0; -ERANGE no such worker.  Threads: any. */
+/*
+ * The same for the worker of that index, from 0.
+ *
+ * Returns  0; -ERANGE no such worker.
+ * Threads  any.  It takes the worker's lock for a moment.
+ */
 FILCH_NODISCARD FILCH_API int filch_executor_get_worker_stats(
     const struct filch_executor *executor, unsigned worker,
     struct filch_worker_stats *stats);

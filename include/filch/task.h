@@ -30,10 +30,19 @@ FILCH_BEGIN_DECLS
  * Do a piece of the task's work without blocking.
  * FILCH_PENDING promises that a wake has been arranged (the operation, sleep,
  * join or waker that was found pending does so); FILCH_READY ends the task.
+ *
+ * Threads  a worker; not always the same one, and one at a time.  Each call
+ *          sees what was done before the wake that led to it.
  */
 typedef enum filch_poll (*filch_task_poll_fn)(struct filch_task *task);
 
-/* Take back the memory of a task: nothing of filch refers to it any more. */
+/*
+ * Take back the memory of a task: nothing of filch refers to it any more.
+ *
+ * Threads  whichever gave up the last reference: a worker, the reactor thread,
+ *          one of the pool, or one of the user's; a lock of the library may
+ *          be held.  So it must not block, nor start or cancel anything.
+ */
 typedef void (*filch_task_release_fn)(struct filch_task *task);
 
 struct filch_task {
@@ -50,7 +59,8 @@ struct filch_task {
 /*
  * Make task ready to be spawned.
  *
- * Memory   release may be NULL where nobody needs to be told.
+ * Memory   release may be NULL where nobody needs to be told.  A task that has
+ *          ended, and to which nobody has a reference, may be made ready anew.
  * Threads  any; no other may touch the task meanwhile.
  */
 FILCH_API void filch_task_init(struct filch_task *task, filch_task_poll_fn poll,
@@ -60,15 +70,17 @@ FILCH_API void filch_task_init(struct filch_task *task, filch_task_poll_fn poll,
  * Have task polled again soon.  Many wakes before the poll make one poll.
  * Waking a finished task does nothing.
  *
- * Memory   the caller holds a reference to task, or is its poll function.
- * Threads  any.
+ * Memory   task was spawned, and the caller holds a reference to it or is its
+ *          poll function.
+ * Threads  any; not a signal handler.
  */
 FILCH_API void filch_task_wake(struct filch_task *task);
 
 /*
  * A waker of task, which holds one reference to it.
  *
- * Memory   the caller holds a reference to task, or is its poll function.
+ * Memory   as filch_task_wake().  The waker is to be woken or dropped once; it
+ *          may outlive the executor.
  * Threads  any.
  */
 FILCH_API struct filch_waker filch_task_waker(struct filch_task *task);
@@ -90,12 +102,17 @@ FILCH_API enum filch_poll filch_task_yield(struct filch_task *task);
  * once (all but close, so that the task can clean up).  The task decides what
  * it makes of that: it stays alive until it returns FILCH_READY.
  *
- * Memory   the caller holds a reference to task, or is its poll function.
+ * Memory   as filch_task_wake().
  * Threads  any.
  */
 FILCH_API void filch_task_cancel(struct filch_task *task);
 
-/* True once task was asked to end, or its executor is shutting down at once. */
+/*
+ * True once task was asked to end, or its executor is shutting down at once.
+ *
+ * Memory   as filch_task_wake().
+ * Threads  any.
+ */
 FILCH_API bool filch_task_is_cancelled(const struct filch_task *task);
 
 /*
@@ -109,7 +126,10 @@ FILCH_API void filch_task_uncancel(struct filch_task *task);
 /* Take one more reference to task.  Threads: any that already holds one. */
 FILCH_API void filch_task_ref(struct filch_task *task);
 
-/* Give up a reference to task.  Threads: any that holds one. */
+/*
+ * Give up a reference to task.  The last one releases it.
+ * Threads: any that holds one.
+ */
 FILCH_API void filch_task_unref(struct filch_task *task);
 
 /*
@@ -120,7 +140,7 @@ FILCH_API void filch_task_unref(struct filch_task *task);
  * Result   *ret_result is 0, or -ECANCELED if the task was given up
  *          unfinished: woken after its executor had been destroyed.
  * Memory   task was spawned with filch_executor_spawn_joinable() and its
- *          handle not yet given up.
+ *          handle not yet given up.  waiter is not task.
  * Threads  waiter's own poll function only; one waiter at a time, the
  *          latest is woken.
  */
@@ -130,10 +150,11 @@ FILCH_API enum filch_poll filch_task_poll_join(
 /*
  * Wait on this thread until task has finished, and give the join handle up.
  *
- * Returns  0; -ECANCELED as in filch_task_poll_join(); -EDEADLK on a thread
- *          that is a worker (which must not block), and then the handle is
- *          kept.
- * Threads  any that is not a worker.
+ * Returns  0; -ECANCELED as in filch_task_poll_join(); -EDEADLK on a worker
+ *          of any executor, which must not block: the handle is then kept.
+ * Memory   as filch_task_poll_join().
+ * Threads  any that is not a worker; one waiter at a time, of either kind (a
+ *          second one is a misuse).
  */
 FILCH_NODISCARD FILCH_API int filch_task_join(struct filch_task *task);
 

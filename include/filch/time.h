@@ -11,7 +11,7 @@ FILCH_BEGIN_DECLS
 
 struct filch__expired;
 
-/* A timer in its shard's heap. */
+/* A timer of the library: part of operations and sleeps, not used by itself. */
 struct filch_timer {
 	struct {
 		uint64_t deadline_ns;
@@ -37,7 +37,10 @@ struct filch_sleep {
 /* Now: nanoseconds of CLOCK_MONOTONIC.  Threads: any. */
 FILCH_API uint64_t filch_now(void);
 
-/* Make sleep ready to wait until deadline_ns.  It is not pinned yet. */
+/*
+ * Make sleep ready to wait until deadline_ns.  It is not pinned yet.
+ * Threads: any that has it to itself.
+ */
 FILCH_API void filch_sleep_init(
     struct filch_sleep *sleep, uint64_t deadline_ns);
 
@@ -46,9 +49,10 @@ FILCH_API void filch_sleep_init(
  *
  * Result   *ret_result is 0 at or after the deadline, -ECANCELED if the task
  *          was cancelled, -ESHUTDOWN if the executor shuts down at once.
- * Memory   sleep is pinned from the first poll until FILCH_READY; task is
- *          the same in all polls.
- * Threads  task's own poll function only.
+ * Memory   sleep is pinned from the first poll until FILCH_READY; task is the
+ *          same in all polls.  After FILCH_READY sleep must be made ready anew
+ *          before it is polled again (a misuse).
+ * Threads  task's own poll function only (on no worker: a misuse).
  */
 FILCH_API enum filch_poll filch_sleep_poll(
     struct filch_sleep *sleep, struct filch_task *task, int *ret_result);

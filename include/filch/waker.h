@@ -14,8 +14,13 @@
 FILCH_BEGIN_DECLS
 
 /*
- * Every function is called from any thread, any number of times at once, also
- * after what it would wake has finished.
+ * What a waker of the user's own consists of.  data counts the references.
+ *
+ * Threads  any, at the same time too, the threads of an executor included,
+ *          with a lock of the library held: so none may block, nor start or
+ *          cancel anything of filch.  wake and wake_by_ref may come after what
+ *          they would wake has finished.
+ * Memory   the vtable outlives all its wakers.
  */
 struct filch_waker_vtable {
 	void (*clone)(void *data);       /* take one more reference */
@@ -24,7 +29,12 @@ struct filch_waker_vtable {
 	void (*drop)(void *data);        /* give up a reference */
 };
 
-/* One reference to something that can be woken.  vtable NULL: nobody. */
+/*
+ * One reference to something that can be woken.  vtable NULL: nobody, and then
+ * all the functions below do nothing.  A copy is no further reference.
+ *
+ * Threads  any, for the functions below; but each struct by one at a time.
+ */
 struct filch_waker {
 	const struct filch_waker_vtable *vtable;
 	void *data;
