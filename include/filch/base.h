@@ -19,8 +19,7 @@
  *   priv      members named priv belong to the library.
  *
  * An executor blocks all signals on its threads.  A thread-local value (errno
- * too) does not outlive a poll: the next may be on another thread.  A child of
- * fork(2) must not touch an executor of its parent; it may exec or _exit.
+ * too) does not outlive a poll: the next may be on another thread.
  */
 #ifndef FILCH_BASE_H
 #define FILCH_BASE_H
