@@ -83,6 +83,7 @@ sched_spawn_many_worker(struct filch_executor *executor)
 /* ---- spawn_many_remote_idle ---- */
 
 static struct leaf *remote;
+static atomic_uint remote_left;
 
 static enum filch_poll
 remote_poll(struct filch_task *task)
@@ -91,25 +92,33 @@ remote_poll(struct filch_task *task)
 	return (FILCH_READY);
 }
 
+static void
+remote_release(struct filch_task *task)
+{
+	(void)task;
+	/* Release: the outside thread sees what all have done. */
+	atomic_fetch_sub_explicit(&remote_left, 1, memory_order_acq_rel);
+}
+
 uint64_t
 sched_spawn_many_remote_idle(struct filch_executor *executor)
 {
 	static unsigned rounds;
 	/* Time for the workers to go to sleep, as much as oneTBB gets. */
 	struct timespec pause = { .tv_nsec = 20000000 };
-	struct sched_group group = { .left = SCHED_MANY };
 
 	if (remote == NULL) {
 		remote = leaves(SCHED_MANY);
 	}
+	atomic_store(&remote_left, SCHED_MANY);
 	nanosleep(&pause, NULL);
 	uint64_t start = sched_now_ns();
 	for (unsigned i = 0; i < SCHED_MANY; i++) {
-		filch_task_init(&remote[i].task, remote_poll, leaf_release);
-		remote[i].group = &group;
+		filch_task_init(&remote[i].task, remote_poll, remote_release);
 		sched_spawn(executor, &remote[i].task);
 	}
-	while (!sched_group_is_done(&group)) {
+	/* Acquire pairs with the subtraction in remote_release(). */
+	while (atomic_load_explicit(&remote_left, memory_order_acquire) != 0) {
 		sched_yield();
 	}
 	uint64_t ns = sched_now_ns() - start;
