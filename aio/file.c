@@ -39,6 +39,10 @@ filch_file_init(struct filch_file *file, int fd)
 	}
 	file->fd = fd;
 	file->priv.flags = flags_of(stat.st_mode, status);
+	if ((file->priv.flags & FILCH__FILE_POLLABLE) != 0 &&
+	    lseek(fd, 0, SEEK_CUR) < 0) {
+		file->priv.flags |= FILCH__FILE_STREAM;
+	}
 	file->priv.fixed_index = -1;
 	file->priv.poison = 0;
 	file->priv.inline_misses = 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../include/private/assert.h"
+#include "../include/private/file_flags.h"
 #include "../include/private/task_waker.h"
 #include "../reactor/execute.h"
 #include "batch.h"
@@ -26,6 +27,7 @@ static void op_prepare(
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
     const struct filch_task *, int64_t *);
 static void op_ask_to_end(struct filch_op *);
+static bool op_is_misplaced(const struct filch_op *);
 static void op_expire(struct filch_timer *, struct filch__expired *);
 static void op_finish(struct filch_op *);
 
@@ -250,6 +252,10 @@ filch__op_start(
 		}
 		filch__counter_add(&shard->counters.inline_misses, 1);
 	}
+	if (op_is_misplaced(op)) {
+		op->priv.result = -ESPIPE;
+		goto done;
+	}
 	if (op->priv.opcode == FILCH_OP_CLOSE) {
 		op->priv.directory = op->priv.file->fd;
 		op->priv.file->fd = -1;
@@ -301,6 +307,17 @@ op_is_refused(const struct filch__shard *shard, const struct filch_op *op,
 		return (true);
 	}
 	return (false);
+}
+
+/* A stream has no offsets; io_uring would pass over them in silence. */
+static bool
+op_is_misplaced(const struct filch_op *op)
+{
+	const struct filch_file *file = op->priv.file;
+
+	return (op->priv.opcode <= FILCH_OP_WRITEV && file->fd >= 0 &&
+	    (file->priv.flags & FILCH__FILE_STREAM) != 0 &&
+	    op->priv.offset != FILCH_OFFSET_CURRENT);
 }
 
 void

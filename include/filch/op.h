@@ -44,7 +44,10 @@
 
 FILCH_BEGIN_DECLS
 
-/* The descriptor's own position, for pipes and other streams. */
+/*
+ * The descriptor's own position.  Pipes, sockets and other streams have no
+ * offsets: a transfer at any other than this gives -ESPIPE.
+ */
 #define FILCH_OFFSET_CURRENT UINT64_MAX
 
 /* The working directory, for operations on paths (AT_FDCWD). */
@@ -161,7 +164,7 @@ struct filch_op {
  * end of the file, past FILCH_TRANSFER_MAX, or where the kernel gave fewer
  * (pipes, sockets, signals).
  * Errors: -EBADF not open for reading; -EISDIR; -EINVAL misaligned O_DIRECT;
- * -EIO.
+ * -ESPIPE an offset on a stream; -EIO.
  * Systems: Linux first preadv2(2) with RWF_NOWAIT on the worker, which takes
  * what is in the page cache; IORING_OP_READ, READ_FIXED; pread(2), read(2).
  */
@@ -174,8 +177,8 @@ FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
  * Result: bytes written, which may be fewer than size (a full disk, a signal,
  * RLIMIT_FSIZE, FILCH_TRANSFER_MAX); write the rest with another operation.
  * Errors: -EBADF not open for writing; -ENOSPC; -EDQUOT; -EFBIG; -EINVAL
- * misaligned O_DIRECT; -EIO; -EPIPE (no SIGPIPE is raised by the pool's and
- * the ring's threads unless the program lets it).
+ * misaligned O_DIRECT; -ESPIPE; -EIO; -EPIPE (no SIGPIPE is raised by the
+ * pool's and the ring's threads unless the program lets it).
  */
 FILCH_API void filch_op_init_write(struct filch_op *op, struct filch_file *file,
     const void *buffer, size_t size, uint64_t offset);

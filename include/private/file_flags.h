@@ -2,9 +2,9 @@
 /*
  * What filch_file_init() learns about a descriptor: file->priv.flags.
  *
- * They steer which way an operation goes and nothing else: a flag that has
- * become stale (fcntl F_SETFL behind our back) costs speed, or the chance to
- * cancel, never a wrong result.
+ * They steer which way an operation goes: a flag that has become stale (fcntl
+ * F_SETFL behind our back) costs speed, or the chance to cancel, never a wrong
+ * result.  FILCH__FILE_STREAM alone decides a result, and cannot become stale.
  */
 #ifndef FILCH_PRIVATE_FILE_FLAGS_H
 #define FILCH_PRIVATE_FILE_FLAGS_H
@@ -22,7 +22,9 @@ enum {
 	FILCH__FILE_DIRECT = 1 << 4,   /* O_DIRECT */
 	FILCH__FILE_NONBLOCK = 1 << 5, /* O_NONBLOCK */
 	/* S_ISCHR; POLLABLE too, though many devices are always ready. */
-	FILCH__FILE_CHARACTER = 1 << 6
+	FILCH__FILE_CHARACTER = 1 << 6,
+	/* POLLABLE, and has no offsets: lseek(2) gives ESPIPE. */
+	FILCH__FILE_STREAM = 1 << 7
 };
 
 #endif /* FILCH_PRIVATE_FILE_FLAGS_H */
