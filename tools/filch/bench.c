@@ -5,7 +5,6 @@
  * workers, not to tasks: a poll runs on one worker, so they need no locks.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include <filch/filch.h>
 
+#include "interrupt.h"
 #include "tool.h"
 #include "workload.h"
 
@@ -69,23 +69,13 @@ struct run {
 	} progress;
 };
 
-/* The one global: a signal handler has no other way to speak. */
-static volatile sig_atomic_t interrupted;
-
-static void
-on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
 /* False when no operation is to be started any more. */
 static bool
 step_take(struct run *run, struct lane *lane, struct workload_step *step)
 {
 	uint64_t left;
 
-	if (interrupted != 0 || lane->now_ns >= run->stop_ns) {
+	if (tool_interrupted() || lane->now_ns >= run->stop_ns) {
 		return (false);
 	}
 	if (run->workload.number_ios != 0) {
@@ -378,7 +368,6 @@ tool_bench(int argc, char **argv)
 {
 	static char name[] = "filch bench"; /* for the usage line */
 	static struct run run;
-	struct sigaction action = { .sa_handler = on_signal };
 	uint64_t cpu_ns;
 	uint64_t start_ns;
 	bool failed = false;
@@ -390,8 +379,7 @@ tool_bench(int argc, char **argv)
 		return (rc == 1 ? TOOL_DONE : TOOL_USAGE);
 	}
 	run.handle = (struct filch_file)FILCH_FILE_INIT;
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
+	tool_interrupt_catch();
 	rc = workload_prepare(&run.workload);
 	if (rc != 0) {
 		workload_cleanup(&run.workload);
@@ -422,5 +410,5 @@ tool_bench(int argc, char **argv)
 	if (failed || fflush(stdout) != 0) {
 		return (TOOL_FAILED);
 	}
-	return (interrupted != 0 ? TOOL_INTERRUPTED : TOOL_DONE);
+	return (tool_interrupted() ? TOOL_INTERRUPTED : TOOL_DONE);
 }

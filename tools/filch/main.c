@@ -11,6 +11,7 @@
 
 static const char usage[] =
     "usage: filch bench [--OPTION=VALUE ...] [FILE]\n"
+    "       filch copy [--OPTION ...] SOURCE... TARGET\n"
     "       filch info [--output=table|json]\n"
     "       filch --help | --version\n"
     "filch COMMAND --help lists the options of a command.\n";
@@ -23,11 +24,13 @@ main(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} commands[] = {
 		{ "bench", tool_bench },
+		{ "copy", tool_copy },
 		{ "info", tool_info },
 	};
 
 	if (argc < 2) {
-		fprintf(stderr, "filch: COMMAND: must be bench or info\n");
+		fprintf(
+		    stderr, "filch: COMMAND: must be bench, copy or info\n");
 		return (TOOL_USAGE);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -43,6 +46,6 @@ main(int argc, char **argv)
 		printf("filch %s\n", filch_version());
 		return (TOOL_DONE);
 	}
-	fprintf(stderr, "filch: %s: must be bench or info\n", argv[1]);
+	fprintf(stderr, "filch: %s: must be bench, copy or info\n", argv[1]);
 	return (TOOL_USAGE);
 }

@@ -17,6 +17,7 @@ enum {
 
 /* A subcommand; argv[0] is its name.  The result is the exit code. */
 int tool_bench(int argc, char **argv);
+int tool_copy(int argc, char **argv);
 int tool_info(int argc, char **argv);
 
 /*
