@@ -52,6 +52,7 @@ struct filch__worker {
 	unsigned index;                  /* (i) */
 	pthread_t thread;                /* (i) */
 	uint32_t tick;                   /* (w) */
+	uint32_t turn;                   /* (w) of the lanes */
 	uint32_t lifo_runs;              /* (w) */
 	uint32_t random;                 /* (w) */
 	uint32_t notify_after;           /* (w) polls until peers are told */

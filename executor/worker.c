@@ -237,14 +237,16 @@ worker_next_local(struct filch__worker *worker)
 		}
 	}
 	worker->lifo_runs = 0;
-	/* the two lanes take turns, so that neither starves the other */
-	if ((worker->tick & 1) != 0) {
+	/* The two lanes take turns, so that neither starves the other.  Not by
+	 * tick: runs of the LIFO slot come in fours, and would keep it odd. */
+	worker->turn++;
+	if ((worker->turn & 1) != 0) {
 		task = filch__deque_pop_oldest(&worker->woken);
 		if (task != NULL) {
 			return (task);
 		}
 	}
-	if (worker->tick % SPAWNED_OLDEST_INTERVAL == 0) {
+	if (worker->turn % SPAWNED_OLDEST_INTERVAL == 0) {
 		task = filch__deque_pop_oldest(&worker->spawned);
 	} else {
 		task = filch__deque_pop_newest(&worker->spawned);
