@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NS_PER_S    UINT64_C(1000000000)
+#define TIME_NS_MAX (UINT64_C(365) * 86400 * NS_PER_S)
+
 int
 argument_number(const char *program, const char *option, const char *text,
     uint64_t min, uint64_t max, uint64_t *ret_value)
@@ -52,6 +55,41 @@ argument_small(const char *program, const char *option, const char *text,
 		*ret_value = (unsigned)value;
 	}
 	return (error);
+}
+
+int
+argument_time(
+    const char *program, const char *option, const char *text, uint64_t *ret_ns)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = {
+		{ "", NS_PER_S },
+		{ "us", UINT64_C(1000) },
+		{ "ms", UINT64_C(1000000) },
+		{ "s", NS_PER_S },
+		{ "m", 60 * NS_PER_S },
+		{ "h", 3600 * NS_PER_S },
+		{ "d", 86400 * NS_PER_S },
+	};
+	char *end = NULL;
+
+	errno = 0;
+	uint64_t value = strtoull(text, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (errno == 0 && text[0] >= '0' && text[0] <= '9' &&
+		    value > 0 && value <= TIME_NS_MAX / units[i].ns &&
+		    strcmp(end, units[i].name) == 0) {
+			*ret_ns = value * units[i].ns;
+			return (0);
+		}
+	}
+	fprintf(stderr,
+	    "%s: --%s: '%s' must be a time over 0 and up to a year, in "
+	    "seconds or with us, ms, s, m, h or d\n",
+	    program, option, text);
+	return (2);
 }
 
 int

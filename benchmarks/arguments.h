@@ -19,6 +19,10 @@ int argument_number(const char *program, const char *option, const char *text,
 int argument_small(const char *program, const char *option, const char *text,
     unsigned min, unsigned max, unsigned *ret_value);
 
+/* A time in ns: seconds, or with us, ms, s, m, h or d; fio's units. */
+int argument_time(const char *program, const char *option, const char *text,
+    uint64_t *ret_ns);
+
 /* 0 or 1. */
 int argument_flag(
     const char *program, const char *option, const char *text, bool *ret_value);

@@ -2,164 +2,227 @@
 /*
  * The options of the I/O benchmarks: fio's names and units.
  */
-#include "workload.h"
-
 #include <getopt.h>
 #include <stdio.h>
 
 #include "arguments.h"
+#include "workload.h"
+
+/* What getopt_long returns: the place in the table below, from here on. */
+#define OPTION_BASE 256
 
 enum option_id {
-	OPT_RW = 256,
+	OPT_RW,
 	OPT_BS,
 	OPT_IODEPTH,
-	OPT_SIZE,
+	OPT_BATCH,
+	OPT_WORKERS,
+	OPT_DRIVER,
 	OPT_RUNTIME,
+	OPT_NUMBER_IOS,
+	OPT_FILENAME,
+	OPT_SIZE,
+	OPT_OVERWRITE,
 	OPT_DIRECT,
+	OPT_LOCK,
 	OPT_FSYNC,
 	OPT_FDATASYNC,
-	OPT_WORKERS,
-	OPT_SEED,
-	OPT_OUTPUT,
-	OPT_FILENAME,
-	OPT_PIN,
-	OPT_LOCK,
-	OPT_NUMBER_IOS,
-	OPT_DRIVER,
-	OPT_BATCH,
 	OPT_VERIFY,
+	OPT_SEED,
+	OPT_PIN,
 	OPT_LAT,
-	OPT_OVERWRITE,
 	OPT_RING_FLAGS,
-	OPT_HELP
+	OPT_OUTPUT,
+	OPT_HELP,
+	OPT_COUNT
 };
 
-static const struct option options[] = {
-	{ "rw", required_argument, NULL, OPT_RW },
-	{ "bs", required_argument, NULL, OPT_BS },
-	{ "iodepth", required_argument, NULL, OPT_IODEPTH },
-	{ "size", required_argument, NULL, OPT_SIZE },
-	{ "runtime", required_argument, NULL, OPT_RUNTIME },
-	{ "direct", required_argument, NULL, OPT_DIRECT },
-	{ "fsync", required_argument, NULL, OPT_FSYNC },
-	{ "fdatasync", required_argument, NULL, OPT_FDATASYNC },
-	{ "workers", required_argument, NULL, OPT_WORKERS },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "output", required_argument, NULL, OPT_OUTPUT },
-	{ "filename", required_argument, NULL, OPT_FILENAME },
-	{ "pin", required_argument, NULL, OPT_PIN },
-	{ "lock", required_argument, NULL, OPT_LOCK },
-	{ "number_ios", required_argument, NULL, OPT_NUMBER_IOS },
-	{ "driver", required_argument, NULL, OPT_DRIVER },
-	{ "batch", required_argument, NULL, OPT_BATCH },
-	{ "verify", optional_argument, NULL, OPT_VERIFY },
-	{ "lat", required_argument, NULL, OPT_LAT },
-	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
-	{ "ring-flags", required_argument, NULL, OPT_RING_FLAGS },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ NULL, 0, NULL, 0 },
+static const struct {
+	const char *name;
+	const char *value; /* what --help shows; NULL where there is none */
+	const char *help;
+} table[OPT_COUNT] = {
+	[OPT_RW] = { "rw", "MODE",
+	    "randread, randwrite, read, write or randrw [randread]" },
+	[OPT_BS] = { "bs", "SIZE", "bytes an operation [4k]" },
+	[OPT_IODEPTH] = { "iodepth", "N",
+	    "operations in flight for each worker [64]" },
+	[OPT_BATCH] = { "batch", "N",
+	    "operations submitted, and waited for, together [1]" },
+	[OPT_WORKERS] = { "workers", "N", "threads [2]" },
+	[OPT_DRIVER] = { "driver", "NAME",
+	    "uring, posix or auto; only filch has a choice [auto]" },
+	[OPT_RUNTIME] = { "runtime", "TIME",
+	    "seconds, or with us ms s m h d [5]" },
+	[OPT_NUMBER_IOS] = { "number_ios", "N",
+	    "stop after so many operations" },
+	[OPT_FILENAME] = { "filename", "FILE",
+	    "the same as FILE; without it, one that is removed" },
+	[OPT_SIZE] = { "size", "SIZE", "of the file, or as much of it [512m]" },
+	[OPT_OVERWRITE] = { "overwrite", NULL,
+	    "let a mode that writes change a FILE that exists" },
+	[OPT_DIRECT] = { "direct", "0|1", "O_DIRECT: past the cache [0]" },
+	[OPT_LOCK] = { "lock", "0|1", "keep the file in the cache [0]" },
+	[OPT_FSYNC] = { "fsync", "N", "fsync after N writes [0: never]" },
+	[OPT_FDATASYNC] = { "fdatasync", "N",
+	    "fdatasync after N writes [0: never]" },
+	[OPT_VERIFY] = { "verify", "0|1",
+	    "check every byte that is read; alone it is 1 [0]" },
+	[OPT_SEED] = { "seed", "N", "of offsets and content [1]" },
+	[OPT_PIN] = { "pin", "0|1", "a CPU for each worker [0]" },
+	[OPT_LAT] = { "lat", "0|1", "measure latencies [1]" },
+	[OPT_RING_FLAGS] = { "ring-flags", "NAME",
+	    "defer, coop or plain; only of raw_uring [defer]" },
+	[OPT_OUTPUT] = { "output", "FORM", "table or json [table]" },
+	[OPT_HELP] = { "help", NULL, "this list" },
 };
+
+static const char *const rws[] = { "randread", "randwrite", "read", "write",
+	"randrw", NULL };
+static const char *const drivers[] = { "auto", "uring", "posix", NULL };
+static const char *const flags[] = { "defer", "coop", "plain", NULL };
+static const char *const outputs[] = { "table", "json", NULL };
 
 static int
-apply_word(struct workload *w, int id)
+apply_choice(struct workload *w, enum option_id id, const char *const *names)
 {
-	static const char *const rws[] = { "randread", "randwrite", "read",
-		"write", "randrw", NULL };
-	static const char *const outputs[] = { "table", "json", NULL };
-	static const char *const flags[] = { "plain", "coop", "defer", NULL };
 	unsigned index = 0;
-	int error = 0;
+	int error =
+	    argument_choice(w->program, table[id].name, optarg, names, &index);
 
+	if (error != 0) {
+		return (error);
+	}
 	if (id == OPT_RW) {
-		error = argument_choice(w->program, "rw", optarg, rws, &index);
 		w->rw = (enum workload_rw)index;
 	} else if (id == OPT_OUTPUT) {
-		error = argument_choice(
-		    w->program, "output", optarg, outputs, &index);
 		w->json = index == 1;
 	} else if (id == OPT_RING_FLAGS) {
-		error = argument_choice(
-		    w->program, "ring-flags", optarg, flags, &index);
 		w->ring_flags = flags[index];
-	} else if (id == OPT_FILENAME) {
-		w->filename = optarg;
-	} else if (id == OPT_DRIVER) {
-		w->driver = optarg;
-	} else if (id == OPT_OVERWRITE) {
-		w->overwrite = true;
 	} else {
-		error = 2;
+		w->driver = drivers[index];
 	}
-	return (error);
+	return (0);
 }
 
 static int
-apply(struct workload *w, int id)
+apply_number(struct workload *w, enum option_id id)
 {
+	const char *p = w->program;
+	const char *name = table[id].name;
+
 	switch (id) {
 	case OPT_BS:
-		return (argument_number(w->program, "bs", optarg, 8,
-		    UINT64_C(1) << 26, &w->block_size));
-	case OPT_IODEPTH:
-		return (argument_small(
-		    w->program, "iodepth", optarg, 1, 4096, &w->iodepth));
+		return (argument_number(
+		    p, name, optarg, 8, UINT64_C(1) << 26, &w->block_size));
 	case OPT_SIZE:
-		return (argument_number(w->program, "size", optarg, 8,
-		    UINT64_C(1) << 43, &w->size));
-	case OPT_RUNTIME:
-		return (argument_small(
-		    w->program, "runtime", optarg, 1, 86400, &w->runtime_s));
-	case OPT_DIRECT:
+		return (argument_number(
+		    p, name, optarg, 8, UINT64_C(1) << 43, &w->size));
+	case OPT_SEED:
 		return (
-		    argument_flag(w->program, "direct", optarg, &w->direct));
+		    argument_number(p, name, optarg, 0, UINT64_MAX, &w->seed));
+	case OPT_NUMBER_IOS:
+		return (argument_number(
+		    p, name, optarg, 1, UINT64_MAX, &w->number_ios));
+	case OPT_IODEPTH:
+		return (argument_small(p, name, optarg, 1, 4096, &w->iodepth));
+	case OPT_BATCH:
+		return (argument_small(p, name, optarg, 1, 4096, &w->batch));
+	case OPT_WORKERS:
+		return (argument_small(p, name, optarg, 1, 256, &w->workers));
 	case OPT_FSYNC:
 		return (argument_small(
-		    w->program, "fsync", optarg, 0, 1U << 30, &w->fsync_every));
-	case OPT_FDATASYNC:
-		return (argument_small(w->program, "fdatasync", optarg, 0,
-		    1U << 30, &w->fdatasync_every));
-	case OPT_WORKERS:
+		    p, name, optarg, 0, 1U << 30, &w->fsync_every));
+	default:
 		return (argument_small(
-		    w->program, "workers", optarg, 1, 256, &w->workers));
-	case OPT_SEED:
-		return (argument_number(
-		    w->program, "seed", optarg, 0, UINT64_MAX, &w->seed));
-	case OPT_PIN:
-		return (argument_flag(w->program, "pin", optarg, &w->pin));
+		    p, name, optarg, 0, 1U << 30, &w->fdatasync_every));
+	}
+}
+
+static int
+apply(struct workload *w, enum option_id id)
+{
+	const char *name = table[id].name;
+
+	switch (id) {
+	case OPT_RW:
+		return (apply_choice(w, id, rws));
+	case OPT_DRIVER:
+		return (apply_choice(w, id, drivers));
+	case OPT_RING_FLAGS:
+		return (apply_choice(w, id, flags));
+	case OPT_OUTPUT:
+		return (apply_choice(w, id, outputs));
+	case OPT_FILENAME:
+		w->filename = optarg;
+		return (0);
+	case OPT_OVERWRITE:
+		w->overwrite = true;
+		return (0);
+	case OPT_RUNTIME:
+		return (
+		    argument_time(w->program, name, optarg, &w->runtime_ns));
+	case OPT_DIRECT:
+		return (argument_flag(w->program, name, optarg, &w->direct));
 	case OPT_LOCK:
-		return (argument_flag(w->program, "lock", optarg, &w->lock));
-	case OPT_NUMBER_IOS:
-		return (argument_number(w->program, "number_ios", optarg, 1,
-		    UINT64_MAX, &w->number_ios));
-	case OPT_BATCH:
-		return (argument_small(
-		    w->program, "batch", optarg, 1, 4096, &w->batch));
+		return (argument_flag(w->program, name, optarg, &w->lock));
+	case OPT_PIN:
+		return (argument_flag(w->program, name, optarg, &w->pin));
+	case OPT_LAT:
+		return (argument_flag(w->program, name, optarg, &w->latency));
 	case OPT_VERIFY:
 		w->verify = true;
-		return (optarg == NULL ? 0
-				       : argument_flag(w->program, "verify",
-					     optarg, &w->verify));
-	case OPT_LAT:
-		return (argument_flag(w->program, "lat", optarg, &w->latency));
+		return (optarg == NULL
+			? 0
+			: argument_flag(w->program, name, optarg, &w->verify));
 	default:
-		return (apply_word(w, id));
+		return (apply_number(w, id));
 	}
 }
 
 static void
-usage(const char *program)
+usage(const char *name)
 {
-	printf("usage: %s [options] [FILE]\n", program);
-	for (unsigned i = 0; options[i].name != NULL; i++) {
-		printf("  --%s%s\n", options[i].name,
-		    options[i].has_arg == no_argument ? "" : "=VALUE");
+	printf("usage: %s [--OPTION[=VALUE] ...] [FILE]\n", name);
+	for (unsigned i = 0; i < OPT_COUNT; i++) {
+		int width = printf("  --%s%s%s", table[i].name,
+		    table[i].value == NULL ? "" : "=",
+		    table[i].value == NULL ? "" : table[i].value);
+
+		printf("%*s%s\n", 24 - width, "", table[i].help);
 	}
+	printf("SIZE is bytes, or with k, m or g (1024-based).\n");
+}
+
+/* What only holds of several options together. */
+static int
+check(struct workload *w)
+{
+	const char *rule = NULL;
+
+	if (w->block_size % (w->direct ? 512 : 8) != 0) {
+		rule = "--bs: must be a multiple of 8, and of 512 with "
+		       "--direct=1";
+	} else if (w->block_size > w->size) {
+		rule = "--bs: must be at most --size";
+	} else if (w->size / w->block_size > UINT32_MAX) {
+		rule = "--bs: must be at least 1/2^32 of --size";
+	} else if (w->batch > w->iodepth) {
+		rule = "--batch: must be at most --iodepth";
+	}
+	if (rule != NULL) {
+		fprintf(stderr, "%s: %s\n", w->program, rule);
+		return (WORKLOAD_USAGE);
+	}
+	w->size -= w->size % w->block_size;
+	return (0);
 }
 
 int
 workload_parse(
     struct workload *workload, const char *program, int argc, char **argv)
 {
+	struct option options[OPT_COUNT + 1] = { { .name = NULL } };
 	int id;
 
 	*workload = (struct workload){ .program = program,
@@ -167,21 +230,30 @@ workload_parse(
 		.block_size = 4096,
 		.iodepth = 64,
 		.size = UINT64_C(512) << 20,
-		.runtime_s = 5,
+		.runtime_ns = UINT64_C(5000000000),
 		.workers = 2,
 		.seed = 1,
 		.batch = 1,
 		.latency = true,
+		.driver = drivers[0],
+		.ring_flags = flags[0],
 		.fd = -1 };
+	for (int i = 0; i < OPT_COUNT; i++) {
+		options[i].name = table[i].name;
+		options[i].has_arg = table[i].value == NULL ? no_argument
+		    : i == OPT_VERIFY                       ? optional_argument
+							    : required_argument;
+		options[i].val = OPTION_BASE + i;
+	}
 	opterr = 0;
 	while ((id = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (id == OPT_HELP) {
+		if (id == OPTION_BASE + OPT_HELP) {
 			usage(argv[0]);
-			return (1);
+			return (-1);
 		}
-		int error = id == '?' || id == ':'
+		int error = id < OPTION_BASE
 		    ? argument_refused(program, id, argv)
-		    : apply(workload, id);
+		    : apply(workload, (enum option_id)(id - OPTION_BASE));
 		if (error != 0) {
 			return (error);
 		}
@@ -189,14 +261,10 @@ workload_parse(
 	if (optind < argc) {
 		workload->filename = argv[optind];
 	}
-	if (workload->block_size % (workload->direct ? 512 : 8) != 0 ||
-	    workload->size < workload->block_size) {
-		fprintf(stderr,
-		    "%s: --bs: must be a multiple of 8 (of 512 with "
-		    "--direct=1) and at most --size\n",
-		    program);
-		return (2);
+	if (optind + 1 < argc) {
+		fprintf(stderr, "%s: %s: must be the only FILE\n", program,
+		    argv[optind + 1]);
+		return (WORKLOAD_USAGE);
 	}
-	workload->size -= workload->size % workload->block_size;
-	return (0);
+	return (check(workload));
 }

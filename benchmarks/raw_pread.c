@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The limit of plain threads: pread and pwrite, a thread a worker.
- * The depth is one whatever --iodepth says.
+ * The limit of plain threads: pread(2) and pwrite(2), a thread a worker.  It
+ * has one call at a time whatever --iodepth says, so a batch is calls in a
+ * row.
  */
-#include "workload.h"
+#include "raw.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-struct worker {
-	const struct workload *workload;
-	struct workload_stats *stats;
-	pthread_barrier_t *barrier;
-	unsigned index;
-	int error;
-	pthread_t thread;
+struct call {
+	struct workload_step step;
+	int64_t result;
 };
 
 static int64_t
-step_run(const struct workload *workload, const struct workload_step *step,
+step_call(const struct workload *workload, const struct workload_step *step,
     void *buffer)
 {
 	size_t size = (size_t)workload->block_size;
@@ -31,127 +25,95 @@ step_run(const struct workload *workload, const struct workload_step *step,
 	case KIND_READ:
 		return (pread(workload->fd, buffer, size, (off_t)step->offset));
 	case KIND_WRITE:
-		workload_fill(workload, buffer, step->offset, size);
 		return (
 		    pwrite(workload->fd, buffer, size, (off_t)step->offset));
 	case KIND_FSYNC:
 		return (fsync(workload->fd));
-	default:
-		return (fdatasync(workload->fd));
+	case KIND_FDATASYNC:
+		break;
 	}
+	return (fdatasync(workload->fd));
 }
 
-static void
-worker_loop(struct worker *worker, void *buffer)
+static int64_t
+step_run(const struct workload *workload, const struct workload_step *step,
+    void *buffer)
 {
-	const struct workload *workload = worker->workload;
-	struct workload_cursor cursor;
-	struct workload_step step;
+	int64_t result = step_call(workload, step, buffer);
 
-	workload_cursor_init(&cursor, workload, worker->index);
-	uint64_t now = workload_now_ns();
-	uint64_t stop =
-	    now + (uint64_t)workload->runtime_s * UINT64_C(1000000000);
-	uint64_t rounds = 0;
-	while (now < stop && workload_next(&cursor, workload, &step)) {
-		int64_t result = step_run(workload, &step, buffer);
-		workload_account(
-		    workload, worker->stats, &step, buffer, result);
-		rounds++;
-		/* One clock reading ends this operation, starts the next. */
-		if (workload->latency || (rounds & 63) == 0) {
-			uint64_t then = now;
-			now = workload_now_ns();
-			if (workload->latency) {
-				histogram_record(
-				    &worker->stats->latency, now - then);
-			}
-		}
-	}
-}
-
-static void *
-worker_main(void *context)
-{
-	struct worker *worker = context;
-	void *buffer = NULL;
-
-	workload_pin(worker->workload, worker->index);
-	if (posix_memalign(&buffer, 4096, worker->workload->block_size) != 0) {
-		worker->error = -ENOMEM;
-	}
-	pthread_barrier_wait(worker->barrier);
-	if (worker->error == 0) {
-		worker_loop(worker, buffer);
-	}
-	free(buffer);
-	return (NULL);
+	return (result < 0 ? -(int64_t)errno : result);
 }
 
 static int
-run(const struct workload *workload, struct worker *workers,
-    struct workload_stats *stats)
+pread_open(struct raw_worker *worker)
 {
-	pthread_barrier_t barrier;
-	int failed = 0;
+	worker->operation = "calls";
+	worker->state = calloc(worker->workload->batch, sizeof(struct call));
+	return (worker->state == NULL ? -ENOMEM : 0);
+}
 
-	pthread_barrier_init(&barrier, NULL, workload->workers + 1);
-	for (unsigned i = 0; i < workload->workers; i++) {
-		workers[i].workload = workload;
-		workers[i].stats = &stats[i];
-		workers[i].barrier = &barrier;
-		workers[i].index = i;
-		if (pthread_create(&workers[i].thread, NULL, worker_main,
-			&workers[i]) != 0) {
-			fprintf(stderr, "raw_pread: pthread_create: failed\n");
-			/* Others wait at the barrier: there is no way on. */
-			exit(1);
+static void
+pread_close(struct raw_worker *worker)
+{
+	free(worker->state);
+}
+
+/* The next batch; how many calls it was. */
+static unsigned
+batch_run(struct raw_worker *worker, struct call *calls)
+{
+	const struct workload *workload = worker->workload;
+	char *buffer = worker->buffers;
+	unsigned count = 0;
+
+	while (count < workload->batch &&
+	    raw_next(worker, &calls[count].step, buffer)) {
+		calls[count].result =
+		    step_run(workload, &calls[count].step, buffer);
+		count++;
+		buffer += workload->block_size;
+	}
+	return (count);
+}
+
+static int
+pread_run(struct raw_worker *worker)
+{
+	const struct workload *workload = worker->workload;
+	struct call *calls = worker->state;
+	uint64_t start_ns = workload_now_ns();
+	uint64_t now_ns = start_ns;
+	unsigned turn = 0;
+	unsigned count;
+
+	while (now_ns < worker->stop_ns &&
+	    (count = batch_run(worker, calls)) > 0) {
+		/* The end of these operations is the start of the next. */
+		if (workload->latency ||
+		    ++turn % WORKLOAD_CLOCK_INTERVAL == 0) {
+			now_ns = workload_now_ns();
 		}
-	}
-	pthread_barrier_wait(&barrier);
-	uint64_t cpu = workload_cpu_ns();
-	uint64_t start = workload_now_ns();
-	for (unsigned i = 0; i < workload->workers; i++) {
-		pthread_join(workers[i].thread, NULL);
-		if (workers[i].error != 0) {
-			fprintf(stderr, "raw_pread: worker: %s\n",
-			    strerror(-workers[i].error));
-			failed = 1;
+		for (unsigned i = 0; i < count; i++) {
+			workload_account(workload, worker->stats,
+			    &calls[i].step,
+			    worker->buffers + i * workload->block_size,
+			    calls[i].result, now_ns - start_ns);
 		}
+		/* Checking is no part of the next operation. */
+		start_ns = workload->verify ? workload_now_ns() : now_ns;
 	}
-	uint64_t elapsed = workload_now_ns() - start;
-	cpu = workload_cpu_ns() - cpu;
-	pthread_barrier_destroy(&barrier);
-	if (failed == 0) {
-		workload_report(workload, "raw_pread", stats, elapsed, cpu);
-	}
-	for (unsigned i = 0; i < workload->workers; i++) {
-		failed |= stats[i].errors != 0;
-	}
-	return (failed);
+	return (0);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct workload workload;
-	int status = workload_parse(&workload, "raw_pread", argc, argv);
+	static const struct raw_engine engine = {
+		.name = "raw_pread",
+		.open = pread_open,
+		.run = pread_run,
+		.close = pread_close,
+	};
 
-	if (status != 0) {
-		return (status == 1 ? 0 : status);
-	}
-	status = workload_prepare(&workload);
-	if (status == 0) {
-		struct worker *workers =
-		    calloc(workload.workers, sizeof(*workers));
-		struct workload_stats *stats =
-		    calloc(workload.workers, sizeof(*stats));
-		status = workers == NULL || stats == NULL
-		    ? 1
-		    : run(&workload, workers, stats);
-		free(workers);
-		free(stats);
-	}
-	workload_cleanup(&workload);
-	return (status);
+	return (raw_main(argc, argv, &engine));
 }

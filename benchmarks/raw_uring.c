@@ -1,234 +1,276 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The limit of io_uring by hand: a thread and a ring a worker, iodepth in
- * flight, one system call both submits and waits, completions in batches.
+ * flight, file and buffers registered; one system call both submits and
+ * waits, and completions are taken in batches.
  */
-#include "workload.h"
+#include "raw.h"
 
 #include <errno.h>
 #include <liburing.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define REAP_MAX 256
 
+/* What one registered buffer may hold. */
+#define FIXED_SIZE_MAX ((size_t)1 << 30)
+
+struct group;
+
 struct slot {
 	struct workload_step step;
-	uint64_t started_ns;
+	struct group *group;
 	char *buffer;
+	int64_t result;
 };
 
-struct worker {
-	const struct workload *workload;
-	struct workload_stats *stats;
-	pthread_barrier_t *barrier;
-	unsigned index;
-	unsigned flight;
-	int error;
-	pthread_t thread;
+/* A batch: started together, and again when all of it has completed. */
+struct group {
+	uint64_t start_ns;
+	struct slot *slots;
+	unsigned size;  /* slots it has */
+	unsigned count; /* that were started */
+	unsigned left;  /* that are in flight */
+};
+
+struct uring {
 	struct io_uring ring;
 	struct slot *slots;
-	char *buffers;
-	struct workload_cursor cursor;
+	struct group *groups;
+	unsigned group_count;
+	unsigned flight;
+	bool opened;
+	bool fixed_file;
+	bool fixed_buffers;
 };
 
-static int
-ring_open(struct worker *worker)
+static unsigned
+setup_flags(const struct workload *workload)
 {
-	const char *name = worker->workload->ring_flags;
-	struct io_uring_params params;
-
-	memset(&params, 0, sizeof(params));
-	if (name == NULL || strcmp(name, "defer") == 0) {
-		params.flags =
-		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-	} else if (strcmp(name, "coop") == 0) {
-		params.flags =
-		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN;
+	if (strcmp(workload->ring_flags, "defer") == 0) {
+		return (
+		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
 	}
+	if (strcmp(workload->ring_flags, "coop") == 0) {
+		return (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN);
+	}
+	return (0);
+}
+
+/* What saves lookups.  Where it is refused the run is valid, and slower. */
+static void
+uring_register(struct raw_worker *worker, struct uring *uring)
+{
+	const struct workload *workload = worker->workload;
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	struct iovec all = { .iov_base = worker->buffers,
+		.iov_len = workload->iodepth * workload->block_size };
+
+	/* Buffers count as locked memory. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+	(void)io_uring_register_ring_fd(&uring->ring);
+	int file = io_uring_register_files(&uring->ring, &workload->fd, 1);
+	int buffers = all.iov_len > FIXED_SIZE_MAX
+	    ? -EFBIG
+	    : io_uring_register_buffers(&uring->ring, &all, 1);
+	uring->fixed_file = file == 0;
+	uring->fixed_buffers = buffers == 0;
+	if (file != 0) {
+		(void)workload_complain(workload, "register file", -file);
+	}
+	if (buffers != 0) {
+		(void)workload_complain(workload, "register buffers", -buffers);
+	}
+}
+
+static void
+groups_init(struct raw_worker *worker, struct uring *uring)
+{
+	const struct workload *workload = worker->workload;
+
+	for (unsigned i = 0; i < workload->iodepth; i++) {
+		struct group *group = &uring->groups[i / workload->batch];
+
+		uring->slots[i].group = group;
+		uring->slots[i].buffer =
+		    worker->buffers + i * workload->block_size;
+		if (group->size++ == 0) {
+			group->slots = &uring->slots[i];
+			uring->group_count++;
+		}
+	}
+}
+
+static int
+uring_open(struct raw_worker *worker)
+{
+	const struct workload *workload = worker->workload;
+	struct io_uring_params params;
+	struct uring *uring = calloc(1, sizeof(*uring));
+
+	worker->operation = "slots";
+	worker->state = uring;
+	if (uring == NULL) {
+		return (-ENOMEM);
+	}
+	uring->slots = calloc(workload->iodepth, sizeof(*uring->slots));
+	uring->groups = calloc(workload->iodepth, sizeof(*uring->groups));
+	if (uring->slots == NULL || uring->groups == NULL) {
+		return (-ENOMEM);
+	}
+	groups_init(worker, uring);
+	worker->operation = "io_uring_setup";
+	memset(&params, 0, sizeof(params));
+	params.flags = setup_flags(workload);
 	int error = io_uring_queue_init_params(
-	    worker->workload->iodepth, &worker->ring, &params);
-	if (error == -EINVAL && name == NULL) {
+	    workload->iodepth, &uring->ring, &params);
+	if (error == -EINVAL && params.flags != 0) {
 		/* A kernel before 6.1: take what it has. */
 		memset(&params, 0, sizeof(params));
 		error = io_uring_queue_init_params(
-		    worker->workload->iodepth, &worker->ring, &params);
+		    workload->iodepth, &uring->ring, &params);
 	}
 	if (error == 0) {
-		/* Both only save lookups; without them the run is valid. */
-		(void)io_uring_register_ring_fd(&worker->ring);
-		(void)io_uring_register_files(
-		    &worker->ring, &worker->workload->fd, 1);
+		uring->opened = true;
+		uring_register(worker, uring);
 	}
 	return (error);
 }
 
-static bool
-slot_submit(struct worker *worker, struct slot *slot)
+static void
+uring_close(struct raw_worker *worker)
 {
-	const struct workload *workload = worker->workload;
+	struct uring *uring = worker->state;
 
-	if (!workload_next(&worker->cursor, workload, &slot->step)) {
-		return (false);
+	if (uring == NULL) {
+		return;
 	}
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&worker->ring);
-	unsigned size = (unsigned)workload->block_size;
-	if (slot->step.kind == KIND_READ) {
-		io_uring_prep_read(
-		    sqe, 0, slot->buffer, size, slot->step.offset);
-	} else if (slot->step.kind == KIND_WRITE) {
-		workload_fill(workload, slot->buffer, slot->step.offset, size);
-		io_uring_prep_write(
-		    sqe, 0, slot->buffer, size, slot->step.offset);
-	} else {
-		io_uring_prep_fsync(sqe, 0,
-		    slot->step.kind == KIND_FSYNC ? 0 : IORING_FSYNC_DATASYNC);
+	if (uring->opened) {
+		io_uring_queue_exit(&uring->ring);
 	}
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data(sqe, slot);
-	slot->started_ns = workload->latency ? workload_now_ns() : 0;
-	worker->flight++;
-	return (true);
+	free(uring->groups);
+	free(uring->slots);
+	free(uring);
 }
 
 static void
-worker_loop(struct worker *worker, uint64_t stop_ns)
+slot_prepare(const struct workload *workload, const struct uring *uring,
+    const struct slot *slot, struct io_uring_sqe *sqe)
 {
-	const struct workload *workload = worker->workload;
-	struct io_uring_cqe *cqes[REAP_MAX];
-	bool more = true;
+	int fd = uring->fixed_file ? 0 : workload->fd;
+	unsigned size = (unsigned)workload->block_size;
+	uint64_t offset = slot->step.offset;
 
-	for (unsigned i = 0; i < workload->iodepth && more; i++) {
-		more = slot_submit(worker, &worker->slots[i]);
+	if (slot->step.kind == KIND_READ && uring->fixed_buffers) {
+		io_uring_prep_read_fixed(
+		    sqe, fd, slot->buffer, size, offset, 0);
+	} else if (slot->step.kind == KIND_READ) {
+		io_uring_prep_read(sqe, fd, slot->buffer, size, offset);
+	} else if (slot->step.kind == KIND_WRITE && uring->fixed_buffers) {
+		io_uring_prep_write_fixed(
+		    sqe, fd, slot->buffer, size, offset, 0);
+	} else if (slot->step.kind == KIND_WRITE) {
+		io_uring_prep_write(sqe, fd, slot->buffer, size, offset);
+	} else {
+		io_uring_prep_fsync(sqe, fd,
+		    slot->step.kind == KIND_FSYNC ? 0 : IORING_FSYNC_DATASYNC);
 	}
-	while (worker->flight > 0) {
-		int error = io_uring_submit_and_wait(&worker->ring, 1);
-		if (error < 0 && error != -EINTR && error != -EAGAIN) {
-			worker->error = error;
-			return;
-		}
-		unsigned n =
-		    io_uring_peek_batch_cqe(&worker->ring, cqes, REAP_MAX);
-		uint64_t now = workload_now_ns();
-		more = more && now < stop_ns;
-		for (unsigned i = 0; i < n; i++) {
-			struct slot *slot = io_uring_cqe_get_data(cqes[i]);
-			workload_account(workload, worker->stats, &slot->step,
-			    slot->buffer, cqes[i]->res);
-			if (workload->latency) {
-				histogram_record(&worker->stats->latency,
-				    now - slot->started_ns);
-			}
-			worker->flight--;
-			if (more) {
-				more = slot_submit(worker, slot);
-			}
-		}
-		io_uring_cq_advance(&worker->ring, n);
+	if (uring->fixed_file) {
+		sqe->flags |= IOSQE_FIXED_FILE;
 	}
 }
 
-static void *
-worker_main(void *context)
+/* Start what the cursor still has for group, in the queue only. */
+static void
+group_start(struct raw_worker *worker, struct uring *uring, struct group *group)
 {
-	struct worker *worker = context;
 	const struct workload *workload = worker->workload;
 
-	workload_pin(workload, worker->index);
-	workload_cursor_init(&worker->cursor, workload, worker->index);
-	worker->slots = calloc(workload->iodepth, sizeof(*worker->slots));
-	void *memory = NULL;
-	if (worker->slots == NULL ||
-	    posix_memalign(
-		&memory, 4096, workload->iodepth * workload->block_size) != 0) {
-		worker->error = -ENOMEM;
-	} else {
-		memset(memory, 0, workload->iodepth * workload->block_size);
-		worker->buffers = memory;
-		for (unsigned i = 0; i < workload->iodepth; i++) {
-			worker->slots[i].buffer =
-			    worker->buffers + i * workload->block_size;
+	group->count = 0;
+	while (group->count < group->size) {
+		struct slot *slot = &group->slots[group->count];
+
+		if (!raw_next(worker, &slot->step, slot->buffer)) {
+			break;
 		}
-		worker->error = ring_open(worker);
+		/* There are as many entries as slots. */
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+		slot_prepare(workload, uring, slot, sqe);
+		io_uring_sqe_set_data(sqe, slot);
+		group->count++;
 	}
-	pthread_barrier_wait(worker->barrier);
-	if (worker->error == 0) {
-		worker_loop(worker,
-		    workload_now_ns() +
-			(uint64_t)workload->runtime_s * UINT64_C(1000000000));
-		io_uring_queue_exit(&worker->ring);
+	group->left = group->count;
+	uring->flight += group->count;
+	group->start_ns = workload->latency ? workload_now_ns() : 0;
+}
+
+static void
+group_finish(
+    struct raw_worker *worker, const struct group *group, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < group->count; i++) {
+		const struct slot *slot = &group->slots[i];
+
+		workload_account(worker->workload, worker->stats, &slot->step,
+		    slot->buffer, slot->result, now_ns - group->start_ns);
 	}
-	free(worker->buffers);
-	free(worker->slots);
-	return (NULL);
+}
+
+static void
+uring_reap(struct raw_worker *worker, struct uring *uring)
+{
+	struct io_uring_cqe *cqes[REAP_MAX];
+	unsigned count = io_uring_peek_batch_cqe(&uring->ring, cqes, REAP_MAX);
+	uint64_t now_ns = workload_now_ns();
+
+	for (unsigned i = 0; i < count; i++) {
+		struct slot *slot = io_uring_cqe_get_data(cqes[i]);
+		struct group *group = slot->group;
+
+		slot->result = cqes[i]->res;
+		uring->flight--;
+		if (--group->left > 0) {
+			continue;
+		}
+		group_finish(worker, group, now_ns);
+		if (now_ns < worker->stop_ns) {
+			group_start(worker, uring, group);
+		}
+	}
+	io_uring_cq_advance(&uring->ring, count);
 }
 
 static int
-run(const struct workload *workload, struct worker *workers,
-    struct workload_stats *stats)
+uring_run(struct raw_worker *worker)
 {
-	pthread_barrier_t barrier;
-	int failed = 0;
+	struct uring *uring = worker->state;
 
-	pthread_barrier_init(&barrier, NULL, workload->workers + 1);
-	for (unsigned i = 0; i < workload->workers; i++) {
-		workers[i].workload = workload;
-		workers[i].stats = &stats[i];
-		workers[i].barrier = &barrier;
-		workers[i].index = i;
-		if (pthread_create(&workers[i].thread, NULL, worker_main,
-			&workers[i]) != 0) {
-			fprintf(stderr, "raw_uring: pthread_create: failed\n");
-			/* Others wait at the barrier: there is no way on. */
-			exit(1);
+	worker->operation = "io_uring_enter";
+	for (unsigned i = 0; i < uring->group_count; i++) {
+		group_start(worker, uring, &uring->groups[i]);
+	}
+	while (uring->flight > 0) {
+		int error = io_uring_submit_and_wait(&uring->ring, 1);
+
+		if (error < 0 && error != -EINTR && error != -EAGAIN) {
+			return (error);
 		}
+		uring_reap(worker, uring);
 	}
-	pthread_barrier_wait(&barrier);
-	uint64_t cpu = workload_cpu_ns();
-	uint64_t start = workload_now_ns();
-	for (unsigned i = 0; i < workload->workers; i++) {
-		pthread_join(workers[i].thread, NULL);
-		if (workers[i].error != 0) {
-			fprintf(stderr, "raw_uring: io_uring: %s\n",
-			    strerror(-workers[i].error));
-			failed = 1;
-		}
-	}
-	uint64_t elapsed = workload_now_ns() - start;
-	cpu = workload_cpu_ns() - cpu;
-	pthread_barrier_destroy(&barrier);
-	if (failed == 0) {
-		workload_report(workload, "raw_uring", stats, elapsed, cpu);
-	}
-	for (unsigned i = 0; i < workload->workers; i++) {
-		failed |= stats[i].errors != 0;
-	}
-	return (failed);
+	return (0);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct workload workload;
-	int status = workload_parse(&workload, "raw_uring", argc, argv);
+	static const struct raw_engine engine = {
+		.name = "raw_uring",
+		.open = uring_open,
+		.run = uring_run,
+		.close = uring_close,
+	};
 
-	if (status != 0) {
-		return (status == 1 ? 0 : status);
-	}
-	status = workload_prepare(&workload);
-	if (status == 0) {
-		struct worker *workers =
-		    calloc(workload.workers, sizeof(*workers));
-		struct workload_stats *stats =
-		    calloc(workload.workers, sizeof(*stats));
-		status = workers == NULL || stats == NULL
-		    ? 1
-		    : run(&workload, workers, stats);
-		free(workers);
-		free(stats);
-	}
-	workload_cleanup(&workload);
-	return (status);
+	return (raw_main(argc, argv, &engine));
 }

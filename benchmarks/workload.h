@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What every I/O benchmark shares: fio-like options, the file under test with
- * its checkable content, the sequence of operations, and the report.
- * The raw programs and `filch bench` use it alike, so that they differ only
- * in how an operation is carried out.
+ * its checkable content, the sequence of operations, the report and the exit
+ * code.  raw_uring, raw_pread and `filch bench` use it alike, so that they
+ * differ only in how an operation is carried out.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
@@ -13,6 +13,17 @@
 #include <time.h>
 
 #include "histogram.h"
+
+/* Exit codes: done; a failure of I/O; bad input; stopped by a signal. */
+enum {
+	WORKLOAD_DONE = 0,
+	WORKLOAD_FAILED = 1,
+	WORKLOAD_USAGE = 2,
+	WORKLOAD_INTERRUPTED = 130
+};
+
+/* Without latencies the clock is read once in so many operations. */
+#define WORKLOAD_CLOCK_INTERVAL 64
 
 enum workload_rw {
 	RW_RANDREAD,
@@ -36,12 +47,12 @@ struct workload {
 	uint64_t size;
 	uint64_t number_ios; /* over all workers; 0 is no bound */
 	uint64_t seed;
+	uint64_t runtime_ns;
 	unsigned iodepth; /* per worker */
 	unsigned workers;
-	unsigned runtime_s;
 	unsigned fsync_every;
 	unsigned fdatasync_every;
-	unsigned batch;
+	unsigned batch; /* operations submitted, and waited for, together */
 	bool direct;
 	bool verify;
 	bool pin;
@@ -49,22 +60,25 @@ struct workload {
 	bool latency;
 	bool overwrite;
 	bool json;
-	bool created; /* the file is ours and goes away at the end */
-	const char *driver;
-	const char *ring_flags;
+	const char *driver;     /* "auto", "uring" or "posix" */
+	const char *ring_flags; /* "defer", "coop" or "plain" */
 	const char *filename;
-	char temporary[64];
+	char temporary[32]; /* filename where the user gave none */
 	void *locked;
 	int fd;
 };
 
 /* What one worker did.  Written by that worker only. */
 struct workload_stats {
-	uint64_t operations;
+	_Alignas(64) uint64_t operations; /* reads and writes, in full */
 	uint64_t bytes;
-	uint64_t errors;
+	uint64_t syncs;
+	uint64_t errors; /* mismatches too */
 	uint64_t mismatches;
-	struct histogram latency;
+	uint64_t error_offset; /* where the first was */
+	int64_t error_result;
+	enum workload_kind error_kind;
+	struct histogram latency; /* of operations */
 };
 
 /* One worker's own sequence of operations. */
@@ -82,16 +96,45 @@ struct workload_step {
 	uint64_t offset;
 };
 
+/* What a run was: filled by the function that carries it out. */
+struct workload_outcome {
+	const char *driver;
+	uint64_t elapsed_ns;
+	uint64_t cpu_ns; /* of all threads */
+};
+
 /*
- * Fill workload from the arguments.  Prints one line, which starts with
- * program, and returns 2 on bad input, 1 after --help, else 0.
+ * Carry the workload out; one of stats a worker.  Returns 0, or WORKLOAD_FAILED
+ * after one line that tells why it could not run at all.
+ */
+typedef int (*workload_run_fn)(const struct workload *workload,
+    struct workload_stats *stats, struct workload_outcome *ret_outcome,
+    void *context);
+
+/*
+ * All of a benchmark but the run: options, signals, file, report.  Messages
+ * start with program.  Returns the exit code.
+ */
+int workload_main(const char *program, int argc, char **argv,
+    workload_run_fn run, void *context);
+
+/*
+ * Fill workload from the arguments.  Prints one line and returns
+ * WORKLOAD_USAGE on bad input; -1 after --help; else 0.
  */
 int workload_parse(
     struct workload *workload, const char *program, int argc, char **argv);
 
-/* Open or make the file.  Prints one line and returns 1 on failure. */
-int workload_prepare(struct workload *workload);
-void workload_cleanup(struct workload *workload);
+/* Print "PROGRAM: FILE: OPERATION: reason"; returns WORKLOAD_FAILED. */
+int workload_complain(
+    const struct workload *workload, const char *operation, int error);
+
+/*
+ * Open the file, or make one that vanishes with the process, however that
+ * ends.  Prints one line and returns the exit code on failure, else 0.
+ */
+int workload_open(struct workload *workload);
+void workload_close(struct workload *workload);
 
 void workload_cursor_init(struct workload_cursor *cursor,
     const struct workload *workload, unsigned worker);
@@ -106,25 +149,39 @@ void workload_fill(const struct workload *workload, void *buffer,
 bool workload_check(const struct workload *workload, const void *buffer,
     uint64_t offset, uint64_t size);
 
-void workload_pin(const struct workload *workload, unsigned worker);
-uint64_t workload_cpu_ns(void);
-
-/* Count one finished operation: result as the system call gave it. */
+/*
+ * Account for one finished operation: result as a negative errno or a count
+ * of bytes, latency_ns from when it was due.  Checks what was read.
+ */
 void workload_account(const struct workload *workload,
     struct workload_stats *stats, const struct workload_step *step,
-    const void *buffer, int64_t result);
+    const void *buffer, int64_t result, uint64_t latency_ns);
 
-void workload_report(const struct workload *workload, const char *driver,
-    const struct workload_stats *stats, uint64_t elapsed_ns, uint64_t cpu_ns);
+/* Print the result and, if there were errors, one line about the first. */
+void workload_report(const struct workload *workload,
+    const struct workload_stats *sum, const struct workload_outcome *outcome);
+
+static inline uint64_t
+workload_clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return ((uint64_t)now.tv_sec * UINT64_C(1000000000) +
+	    (uint64_t)now.tv_nsec);
+}
 
 static inline uint64_t
 workload_now_ns(void)
 {
-	struct timespec now;
+	return (workload_clock_ns(CLOCK_MONOTONIC));
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return ((uint64_t)now.tv_sec * UINT64_C(1000000000) +
-	    (uint64_t)now.tv_nsec);
+/* Processor time of all threads of the process, those of the kernel too. */
+static inline uint64_t
+workload_cpu_ns(void)
+{
+	return (workload_clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 }
 
 #endif /* BENCH_WORKLOAD_H */

@@ -32,19 +32,7 @@ run 0 bench --rw=write --size=1m --number_ios=10 --overwrite there
 [ -f there ] || fail "there: was removed"
 rm there
 
-# Stopped half-way: its own file goes, and the exit code says why.
-has_file()
-{
-	[ -n "$(find . -name 'filch-bench.*')" ]
-}
 for driver in $drivers; do
-	"$filch" bench --driver="$driver" --size=1m --runtime=600 \
-		>out 2>err &
-	process=$!
-	eventually has_file
-	kill -INT "$process"
-	status=0
-	wait "$process" || status=$?
-	[ "$status" -eq 130 ] || fail "$driver: interrupted: exit $status"
-	! has_file || fail "$driver: its file was left behind"
+	interrupted INT bench --driver="$driver"
+	interrupted TERM bench --driver="$driver"
 done

@@ -35,7 +35,7 @@ refused()
 	run 2 "$@"
 	[ "$(wc -l <"$work/err")" -eq 1 ] || fail "filch $*: not one line"
 	grep -q -e "$word" "$work/err" || fail "filch $*: no $word"
-	grep -q '^filch: ' "$work/err" || fail "filch $*: not our prefix"
+	grep -q "^${filch##*/}: " "$work/err" || fail "filch $*: not our prefix"
 }
 
 # eventually CONDITION...: wait until the command succeeds, at most 30 s.
@@ -47,6 +47,34 @@ eventually()
 		[ "$tries" -gt 0 ] || fail "never came true: $*"
 		sleep 0.05
 	done
+}
+
+# interrupted SIGNAL ARGUMENT...: a run on a file of its own, stopped half-way,
+# says so by its exit code, reports, and leaves nothing behind.
+interrupted()
+{
+	signal=$1
+	shift
+	"$filch" "$@" --size=1m --runtime=600 --output=json \
+		>"$work/out" 2>"$work/err" &
+	process=$!
+	eventually has_begun "$process"
+	kill "-$signal" "$process"
+	status=0
+	wait "$process" || status=$?
+	[ "$status" -eq 130 ] || fail "$filch $*: $signal: exit $status"
+	jq -e '.operations >= 0' "$work/out" >/dev/null ||
+		fail "$filch $*: $signal: no report"
+	[ -z "$(find . -name 'filch-bench.*')" ] ||
+		fail "$filch $*: $signal: a file was left behind"
+}
+
+# The file is written before there are threads, and has lost its name by then.
+has_begun()
+{
+	[ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -gt 1 ] &&
+		find "/proc/$1/fd" -lname '*/filch-bench.* (deleted)' |
+		grep -q .
 }
 
 # The drivers to test: of one that the system has, a failure is a failure.

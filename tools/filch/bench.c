@@ -19,6 +19,8 @@
 
 #define PROGRESS_NS UINT64_C(500000000)
 
+#define BUFFER_ALIGNMENT 4096
+
 /* What one worker alone touches. */
 struct lane {
 	_Alignas(64) struct workload_cursor cursor;
@@ -41,24 +43,26 @@ struct unit {
 	struct run *run;
 	struct element *elements;
 	struct filch_op **pointers;
+	size_t size;  /* elements it has */
 	size_t count; /* elements in flight */
 	uint64_t start_ns;
 };
 
 struct run {
-	struct workload workload;
+	const struct workload *workload;
 	struct workload endless; /* the same without number_ios */
+	const char *operation;   /* what failed, where something did */
+	uint64_t start_ns;
 	uint64_t stop_ns;
 	struct filch_file handle;
 	struct filch_executor *executor;
 	struct filch_buffer_pool *pool;
 	bool fixed;
-	size_t batch; /* elements a task has at most */
 	size_t unit_count;
+	size_t element_count;
 	size_t spawned;
 	atomic_uint_fast64_t left; /* only with --number_ios */
 	struct lane *lanes;
-	struct workload_stats *stats;
 	struct unit *units;
 	struct element *elements;
 	struct filch_op **pointers;
@@ -69,17 +73,68 @@ struct run {
 	} progress;
 };
 
+static int run_alloc(struct run *, struct workload_stats *);
+static int run_start(struct run *);
+static int run_drive(struct run *);
+static void run_free(struct run *);
+
+static int
+bench_run(const struct workload *workload, struct workload_stats *stats,
+    struct workload_outcome *ret_outcome, void *context)
+{
+	struct run *run = context;
+	uint64_t cpu_ns = 0;
+
+	run->workload = workload;
+	run->handle = (struct filch_file)FILCH_FILE_INIT;
+	run->endless = *workload;
+	run->endless.number_ios = 0;
+	int rc = run_alloc(run, stats);
+	if (rc == 0) {
+		rc = run_start(run);
+	}
+	if (rc == 0) {
+		cpu_ns = workload_cpu_ns();
+		run->start_ns = workload_now_ns();
+		run->stop_ns = run->start_ns + workload->runtime_ns;
+		rc = run_drive(run);
+	}
+	if (rc == 0) {
+		ret_outcome->elapsed_ns = workload_now_ns() - run->start_ns;
+		ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
+		ret_outcome->driver =
+		    filch_driver_name(filch_executor_driver(run->executor));
+	} else {
+		(void)workload_complain(workload, run->operation, -rc);
+	}
+	run_free(run);
+	return (rc == 0 ? WORKLOAD_DONE : WORKLOAD_FAILED);
+}
+
+int
+tool_bench(int argc, char **argv)
+{
+	static char name[] = "filch bench"; /* for the usage line */
+	static struct run run;
+
+	argv[0] = name;
+	return (workload_main("filch: bench", argc, argv, bench_run, &run));
+}
+
+/* ---- a task ---- */
+
 /* False when no operation is to be started any more. */
 static bool
 step_take(struct run *run, struct lane *lane, struct workload_step *step)
 {
-	uint64_t left;
-
 	if (tool_interrupted() || lane->now_ns >= run->stop_ns) {
 		return (false);
 	}
-	if (run->workload.number_ios != 0) {
-		left = atomic_load_explicit(&run->left, memory_order_relaxed);
+	/* The sync after a write is no operation of its own. */
+	if (run->workload->number_ios != 0 && !lane->cursor.sync_due) {
+		uint64_t left =
+		    atomic_load_explicit(&run->left, memory_order_relaxed);
+
 		do {
 			if (left == 0) {
 				return (false);
@@ -94,7 +149,7 @@ step_take(struct run *run, struct lane *lane, struct workload_step *step)
 static void
 element_prepare(struct run *run, struct element *element)
 {
-	uint64_t size = run->workload.block_size;
+	uint64_t size = run->workload->block_size;
 	uint64_t offset = element->step.offset;
 
 	switch (element->step.kind) {
@@ -103,14 +158,17 @@ element_prepare(struct run *run, struct element *element)
 		    &element->op, &run->handle, element->buffer, size, offset);
 		break;
 	case KIND_WRITE:
-		workload_fill(&run->workload, element->buffer, offset, size);
+		if (run->workload->verify) {
+			workload_fill(
+			    run->workload, element->buffer, offset, size);
+		}
 		filch_op_init_write(
 		    &element->op, &run->handle, element->buffer, size, offset);
 		break;
 	case KIND_FSYNC:
 		filch_op_init_fsync(&element->op, &run->handle);
 		return;
-	default:
+	case KIND_FDATASYNC:
 		filch_op_init_fdatasync(&element->op, &run->handle);
 		return;
 	}
@@ -119,91 +177,104 @@ element_prepare(struct run *run, struct element *element)
 	}
 }
 
-static void
-element_account(struct run *run, struct lane *lane,
-    const struct element *element, int64_t got)
-{
-	workload_account(
-	    &run->workload, lane->stats, &element->step, element->buffer, got);
-}
-
-/* False when the run is over. */
+/* Prepare the next operations; false when the run is over. */
 static bool
-unit_start(struct unit *unit, struct lane *lane)
+unit_prepare(struct unit *unit, struct lane *lane)
 {
 	struct run *run = unit->run;
 
 	unit->count = 0;
-	while (unit->count < run->batch &&
+	while (unit->count < unit->size &&
 	    step_take(run, lane, &unit->elements[unit->count].step)) {
 		element_prepare(run, &unit->elements[unit->count]);
 		unit->count++;
 	}
-	if (unit->count > 0 && run->batch > 1) {
+	if (unit->count > 0 && run->workload->batch > 1) {
 		filch_batch_init(&unit->batch, unit->pointers, unit->count);
 	}
 	return (unit->count > 0);
 }
 
-static void
-unit_clock(struct unit *unit, struct lane *lane)
+/* Drive what is in flight; PENDING until all of it has a result. */
+static enum filch_poll
+unit_wait(struct unit *unit)
 {
-	if (unit->run->workload.latency) {
-		lane->now_ns = workload_now_ns();
-		for (size_t i = 0; i < unit->count; i++) {
-			histogram_record(&lane->stats->latency,
-			    lane->now_ns - unit->start_ns);
-		}
-		unit->start_ns = lane->now_ns;
-	} else if (++lane->turn % 64 == 0) {
+	int64_t got;
+	size_t failed;
+
+	return (unit->run->workload->batch == 1
+		? filch_op_poll(&unit->elements[0].op, &unit->task, &got)
+		: filch_batch_poll(&unit->batch, &unit->task, &failed));
+}
+
+static void
+unit_finish(struct unit *unit, struct lane *lane)
+{
+	const struct workload *workload = unit->run->workload;
+
+	if (workload->latency || ++lane->turn % WORKLOAD_CLOCK_INTERVAL == 0) {
 		lane->now_ns = workload_now_ns();
 	}
+	for (size_t i = 0; i < unit->count; i++) {
+		const struct element *element = &unit->elements[i];
+
+		workload_account(workload, lane->stats, &element->step,
+		    element->buffer, filch_op_result(&element->op),
+		    lane->now_ns - unit->start_ns);
+	}
+	/* The end is the start of what follows, of which checking is none. */
+	unit->start_ns = workload->verify ? workload_now_ns() : lane->now_ns;
 }
 
 static enum filch_poll
 unit_poll(struct filch_task *task)
 {
 	struct unit *unit = filch_container_of(task, struct unit, task);
-	struct run *run = unit->run;
-	struct lane *lane = &run->lanes[filch_worker_index()];
+	struct lane *lane = &unit->run->lanes[filch_worker_index()];
 
 	if (unit->count == 0) {
 		unit->start_ns = lane->now_ns = workload_now_ns();
-		if (!unit_start(unit, lane)) {
+		if (!unit_prepare(unit, lane)) {
 			return (FILCH_READY);
 		}
 	}
 	do {
-		int64_t got;
-		size_t failed;
-
-		if (run->batch == 1) {
-			if (filch_op_poll(&unit->elements[0].op, task, &got) ==
-			    FILCH_PENDING) {
-				return (FILCH_PENDING);
-			}
-			element_account(run, lane, &unit->elements[0], got);
-		} else {
-			if (filch_batch_poll(&unit->batch, task, &failed) ==
-			    FILCH_PENDING) {
-				return (FILCH_PENDING);
-			}
-			for (size_t i = 0; i < unit->count; i++) {
-				element_account(run, lane, &unit->elements[i],
-				    filch_op_result(&unit->elements[i].op));
-			}
+		if (unit_wait(unit) == FILCH_PENDING) {
+			return (FILCH_PENDING);
 		}
-		unit_clock(unit, lane);
-	} while (unit_start(unit, lane));
+		unit_finish(unit, lane);
+	} while (unit_prepare(unit, lane));
 	return (FILCH_READY);
 }
 
-/* Prints how many operations the workers have done, until cancelled. */
+/* ---- progress ---- */
+
+static void
+progress_print(const struct run *run)
+{
+	uint64_t elapsed_ns = workload_now_ns() - run->start_ns;
+	uint64_t operations = 0;
+
+	for (unsigned i = 0; i < run->workload->workers; i++) {
+		struct filch_worker_stats stats;
+
+		if (filch_executor_get_worker_stats(run->executor, i, &stats) ==
+		    0) {
+			operations += stats.operations[FILCH_OP_READ] +
+			    stats.operations[FILCH_OP_WRITE];
+		}
+	}
+	fprintf(stderr, "\r%.1f s of %.1f, %ju operations, %.0f IOPS\033[K",
+	    (double)elapsed_ns / 1e9, (double)run->workload->runtime_ns / 1e9,
+	    (uintmax_t)operations,
+	    (double)operations * 1e9 / (double)elapsed_ns);
+}
+
+/* A line on the terminal, made anew now and then, until cancelled. */
 static enum filch_poll
 progress_poll(struct filch_task *task)
 {
 	struct run *run = filch_container_of(task, struct run, progress.task);
-	uint64_t ops = 0;
 	int rc;
 
 	while (!filch_task_is_cancelled(task)) {
@@ -217,17 +288,7 @@ progress_poll(struct filch_task *task)
 			return (FILCH_PENDING);
 		}
 		run->progress.asleep = false;
-		ops = 0;
-		for (unsigned i = 0; i < run->workload.workers; i++) {
-			struct filch_worker_stats stats;
-
-			if (filch_executor_get_worker_stats(
-				run->executor, i, &stats) == 0) {
-				ops += stats.operations[FILCH_OP_READ] +
-				    stats.operations[FILCH_OP_WRITE];
-			}
-		}
-		fprintf(stderr, "\r%ju operations", (uintmax_t)ops);
+		progress_print(run);
 	}
 	if (run->progress.asleep &&
 	    filch_sleep_poll(&run->progress.sleep, task, &rc) ==
@@ -238,56 +299,96 @@ progress_poll(struct filch_task *task)
 	return (FILCH_READY);
 }
 
-/* Result: 0 or -errno. */
-static int
-run_make(struct run *run)
-{
-	const struct workload *o = &run->workload;
-	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
-	size_t total;
-	int rc;
+/* ---- a run; the functions return 0 or -errno, with operation set ---- */
 
-	run->batch = o->batch == 0 ? 1 : o->batch;
-	run->stats = calloc(o->workers, sizeof(*run->stats));
-	run->unit_count =
-	    (o->iodepth + run->batch - 1) / run->batch * o->workers;
-	total = run->unit_count * run->batch;
+/* The memory, and who of the tasks has what of it. */
+static int
+run_alloc(struct run *run, struct workload_stats *stats)
+{
+	const struct workload *o = run->workload;
+	size_t per_worker = (o->iodepth + o->batch - 1) / o->batch;
+
+	run->operation = "tasks";
+	run->unit_count = per_worker * o->workers;
+	run->element_count = (size_t)o->iodepth * o->workers;
 	run->lanes = aligned_alloc(64, o->workers * sizeof(*run->lanes));
 	run->units = aligned_alloc(64, run->unit_count * sizeof(*run->units));
-	run->elements = aligned_alloc(64, total * sizeof(*run->elements));
-	run->pointers = calloc(total, sizeof(struct filch_op *));
-	if (run->stats == NULL || run->lanes == NULL || run->units == NULL ||
-	    run->elements == NULL || run->pointers == NULL) {
+	run->elements =
+	    aligned_alloc(64, run->element_count * sizeof(*run->elements));
+	run->pointers = calloc(run->element_count, sizeof(struct filch_op *));
+	if (run->lanes == NULL || run->units == NULL || run->elements == NULL ||
+	    run->pointers == NULL) {
 		return (-ENOMEM);
 	}
+	memset(run->lanes, 0, o->workers * sizeof(*run->lanes));
 	memset(run->units, 0, run->unit_count * sizeof(*run->units));
-	memset(run->elements, 0, total * sizeof(*run->elements));
+	memset(run->elements, 0, run->element_count * sizeof(*run->elements));
+	for (unsigned i = 0; i < o->workers; i++) {
+		run->lanes[i].stats = &stats[i];
+		workload_cursor_init(&run->lanes[i].cursor, &run->endless, i);
+	}
+	for (size_t i = 0; i < run->unit_count; i++) {
+		struct unit *unit = &run->units[i];
+		size_t first = i % per_worker * o->batch;
+		size_t at = i / per_worker * o->iodepth + first;
+
+		filch_task_init(&unit->task, unit_poll, NULL);
+		unit->run = run;
+		unit->elements = &run->elements[at];
+		unit->pointers = &run->pointers[at];
+		unit->size = o->iodepth - first;
+		unit->size = unit->size < o->batch ? unit->size : o->batch;
+	}
+	return (0);
+}
+
+static int
+run_executor(struct run *run)
+{
+	const struct workload *o = run->workload;
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+
+	run->operation = "executor";
 	options.worker_count = o->workers;
 	options.pin_workers = o->pin;
-	if (o->driver != NULL && strcmp(o->driver, "uring") == 0) {
+	if (strcmp(o->driver, "uring") == 0) {
 		options.driver = FILCH_DRIVER_URING;
-	} else if (o->driver != NULL && strcmp(o->driver, "posix") == 0) {
+	} else if (strcmp(o->driver, "posix") == 0) {
 		options.driver = FILCH_DRIVER_POSIX;
 	}
 	options.ring_entries = FILCH_RING_ENTRIES_DEFAULT;
-	while (options.ring_entries < total / o->workers &&
+	while (options.ring_entries < o->iodepth &&
 	    options.ring_entries < FILCH_RING_ENTRIES_MAX) {
 		options.ring_entries *= 2;
 	}
-	rc = filch_executor_create(&options, &run->executor);
+	return (filch_executor_create(&options, &run->executor));
+}
+
+static int
+run_start(struct run *run)
+{
+	const struct workload *o = run->workload;
+	int rc = run_executor(run);
+
 	if (rc == 0) {
-		rc = filch_buffer_pool_create(
-		    run->executor, o->block_size, total, 4096, &run->pool);
+		run->operation = "buffers";
+		rc = filch_buffer_pool_create(run->executor, o->block_size,
+		    run->element_count, BUFFER_ALIGNMENT, &run->pool);
 	}
 	if (rc == 0) {
+		run->operation = "open";
 		rc = filch_file_init(&run->handle, o->fd);
 	}
 	if (rc != 0) {
 		return (rc);
 	}
 	run->fixed = filch_buffer_pool_is_registered(run->pool);
-	for (size_t i = 0; i < total; i++) {
-		run->elements[i].buffer = filch_buffer_pool_take(run->pool);
+	for (size_t i = 0; i < run->element_count; i++) {
+		void *buffer = filch_buffer_pool_take(run->pool);
+
+		/* Touches the pages, and gives writes something to write. */
+		workload_fill(o, buffer, 0, o->block_size);
+		run->elements[i].buffer = buffer;
 		run->pointers[i] = &run->elements[i].op;
 	}
 	/* Where it cannot be, operations work all the same. */
@@ -295,37 +396,23 @@ run_make(struct run *run)
 	return (0);
 }
 
-/* Result: 0 or -errno of a spawn; what was spawned has ended in any case. */
+/* Whatever the result, what was spawned has ended. */
 static int
-run_all(struct run *run)
+run_drive(struct run *run)
 {
 	bool progress = isatty(STDERR_FILENO) == 1;
-	uint64_t now = workload_now_ns();
 	int rc = 0;
 
-	run->endless = run->workload;
-	run->endless.number_ios = 0;
-	run->stop_ns =
-	    now + (uint64_t)run->workload.runtime_s * UINT64_C(1000000000);
-	atomic_init(&run->left, run->workload.number_ios);
-	for (unsigned i = 0; i < run->workload.workers; i++) {
-		memset(&run->lanes[i], 0, sizeof(run->lanes[i]));
-		run->lanes[i].stats = &run->stats[i];
-		workload_cursor_init(&run->lanes[i].cursor, &run->endless, i);
-	}
+	run->operation = "spawn";
+	atomic_init(&run->left, run->workload->number_ios);
 	if (progress) {
 		filch_task_init(&run->progress.task, progress_poll, NULL);
 		progress = filch_executor_spawn_joinable(
 			       run->executor, &run->progress.task) == 0;
 	}
 	while (run->spawned < run->unit_count && rc == 0) {
-		struct unit *unit = &run->units[run->spawned];
-
-		unit->run = run;
-		unit->elements = &run->elements[run->spawned * run->batch];
-		unit->pointers = &run->pointers[run->spawned * run->batch];
-		filch_task_init(&unit->task, unit_poll, NULL);
-		rc = filch_executor_spawn_joinable(run->executor, &unit->task);
+		rc = filch_executor_spawn_joinable(
+		    run->executor, &run->units[run->spawned].task);
 		run->spawned += rc == 0;
 	}
 	for (size_t i = 0; i < run->spawned; i++) {
@@ -346,8 +433,7 @@ run_free(struct run *run)
 	if (run->executor != NULL) {
 		filch_file_unregister(run->executor, &run->handle);
 	}
-	for (size_t i = 0;
-	     run->pool != NULL && i < run->unit_count * run->batch; i++) {
+	for (size_t i = 0; run->pool != NULL && i < run->element_count; i++) {
 		if (run->elements[i].buffer != NULL) {
 			filch_buffer_pool_give(
 			    run->pool, run->elements[i].buffer);
@@ -359,56 +445,4 @@ run_free(struct run *run)
 	free(run->units);
 	free(run->elements);
 	free(run->pointers);
-	free(run->stats);
-	workload_cleanup(&run->workload);
-}
-
-int
-tool_bench(int argc, char **argv)
-{
-	static char name[] = "filch bench"; /* for the usage line */
-	static struct run run;
-	uint64_t cpu_ns;
-	uint64_t start_ns;
-	bool failed = false;
-	int rc;
-
-	argv[0] = name;
-	rc = workload_parse(&run.workload, "filch: bench", argc, argv);
-	if (rc != 0) {
-		return (rc == 1 ? TOOL_DONE : TOOL_USAGE);
-	}
-	run.handle = (struct filch_file)FILCH_FILE_INIT;
-	tool_interrupt_catch();
-	rc = workload_prepare(&run.workload);
-	if (rc != 0) {
-		workload_cleanup(&run.workload);
-		return (rc);
-	}
-	rc = run_make(&run);
-	if (rc == 0) {
-		cpu_ns = workload_cpu_ns();
-		start_ns = workload_now_ns();
-		rc = run_all(&run);
-		start_ns = workload_now_ns() - start_ns;
-		cpu_ns = workload_cpu_ns() - cpu_ns;
-	}
-	if (rc != 0) {
-		fprintf(stderr, "filch: bench: executor: start: %s\n",
-		    strerror(-rc));
-		failed = true;
-	} else {
-		workload_report(&run.workload,
-		    filch_driver_name(filch_executor_driver(run.executor)),
-		    run.stats, start_ns, cpu_ns);
-		for (unsigned i = 0; i < run.workload.workers; i++) {
-			failed |= run.stats[i].errors != 0 ||
-			    run.stats[i].mismatches != 0;
-		}
-	}
-	run_free(&run);
-	if (failed || fflush(stdout) != 0) {
-		return (TOOL_FAILED);
-	}
-	return (tool_interrupted() ? TOOL_INTERRUPTED : TOOL_DONE);
 }

@@ -12,6 +12,7 @@
 
 #include <filch/filch.h>
 
+#include "json.h"
 #include "tool.h"
 
 struct info {
@@ -25,17 +26,8 @@ struct info {
 static void
 print_string(const char *name, const char *text)
 {
-	printf("\"%s\":\"", name);
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\') {
-			printf("\\%c", *text);
-		} else if ((unsigned char)*text < 0x20) {
-			printf("\\u%04x", (unsigned)*text);
-		} else {
-			putchar(*text);
-		}
-	}
-	putchar('"');
+	printf("\"%s\":", name);
+	json_print_string(text);
 }
 
 /* The soft limit; -1 stands for none, as JSON has no infinity. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ctrl-C, for subcommands that have something to clean up.
+ * Ctrl-C, for programs that have something to clean up or to report.
  */
-#ifndef FILCH_INTERRUPT_H
-#define FILCH_INTERRUPT_H
+#ifndef BENCH_INTERRUPT_H
+#define BENCH_INTERRUPT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,4 +23,4 @@ tool_interrupted(void)
 	    atomic_load_explicit(&tool_interrupt_flag, memory_order_relaxed));
 }
 
-#endif /* FILCH_INTERRUPT_H */
+#endif /* BENCH_INTERRUPT_H */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the limits have in common: plain threads, one a worker, that start
+ * together.  An engine is what each of them does.
+ */
+#ifndef BENCH_RAW_H
+#define BENCH_RAW_H
+
+#include "interrupt.h"
+#include "workload.h"
+
+/* One thread.  All of it belongs to that thread while it runs. */
+struct raw_worker {
+	_Alignas(64) const struct workload *workload;
+	struct workload_stats *stats;
+	struct workload_cursor cursor;
+	char *buffers; /* iodepth blocks in a row, aligned for O_DIRECT */
+	void *state;   /* the engine's own */
+	uint64_t stop_ns;
+	unsigned index;
+	const char *operation; /* what failed, where the result is an error */
+};
+
+/* The functions return 0 or -errno, and then have set operation. */
+struct raw_engine {
+	const char *name;
+	/* Make state; not measured. */
+	int (*open)(struct raw_worker *worker);
+	/* Operations until stop_ns, an interrupt or the end of the cursor. */
+	int (*run)(struct raw_worker *worker);
+	/* Give state back; it may be NULL. */
+	void (*close)(struct raw_worker *worker);
+};
+
+/* The whole program.  Returns the exit code. */
+int raw_main(int argc, char **argv, const struct raw_engine *engine);
+
+/* The next operation, its content made where it is to be checked later. */
+static inline bool
+raw_next(struct raw_worker *worker, struct workload_step *step, void *buffer)
+{
+	const struct workload *workload = worker->workload;
+
+	if (tool_interrupted() ||
+	    !workload_next(&worker->cursor, workload, step)) {
+		return (false);
+	}
+	if (workload->verify && step->kind == KIND_WRITE) {
+		workload_fill(
+		    workload, buffer, step->offset, workload->block_size);
+	}
+	return (true);
+}
+
+#endif /* BENCH_RAW_H */
