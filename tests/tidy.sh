@@ -77,6 +77,20 @@ for my $file (@ARGV) {
 		if $file =~ m{^(executor|aio|reactor|include)/} && $file ne 'include/private/atomic.h';
 }
 
+# A page that names a file names one that exists.
+for my $page (split(/\n/, `git ls-files -co --exclude-standard -- '*.md'`)) {
+	my ($folder) = $page =~ m{^(.*/)?};
+	open(my $in, '<', $page) or next;
+	while (my $line = <$in>) {
+		while ($line =~ m{`([\w./-]+/[\w.-]+\.(?:c|h|cpp|sh|md))`}g) {
+			my $path = $1;
+			complain("$page:$.: $path does not exist")
+				if !grep { -e "$_$path" } ('', $folder // '', 'include/');
+		}
+	}
+	close($in);
+}
+
 my $text = "# Memory orders\n\nMade by `tests/tidy.sh --write`: each ordering that the code relies on, by\nthe tag in its comment, and where its sides are.\n";
 for my $tag (sort keys %places) {
 	complain("[$tag] has one side only: $places{$tag}[0]") if @{ $places{$tag} } < 2;
