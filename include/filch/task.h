@@ -14,7 +14,9 @@
  * A task that returned FILCH_PENDING and to which no reference is left can
  * never run again: it is released.  The join handle is a reference like any
  * other: with it a task can still be woken or cancelled, so one that nobody
- * else knows is waited for, and not given up, until the handle is.
+ * else knows is waited for, and not given up, until the handle is.  Before it
+ * is spawned nothing can be done with a task but to spawn it or, with
+ * filch_task_unref(), to give it up.
  */
 #ifndef FILCH_TASK_H
 #define FILCH_TASK_H

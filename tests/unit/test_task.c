@@ -130,8 +130,6 @@ Test(task, a_reference_keeps_it_after_its_end)
 
 	guest_init(&guest);
 	guest_let_finish(&guest);
-	filch_task_ref(&guest.task);
-	filch_task_unref(&guest.task);
 	cr_assert_eq(filch_executor_spawn_joinable(executor, &guest.task), 0);
 	filch_task_ref(&guest.task);
 	cr_assert_eq(filch_task_join(&guest.task), 0);
