@@ -248,7 +248,7 @@ Test(join, a_task_waits_for_another)
 	cr_assert_eq(filch_task_join(&joiner.task), 0);
 	cr_assert_eq(joiner.result, 0);
 	cr_assert_eq(joiner.polls, 2);
-	cr_assert(guest_is_released(&guest));
+	wait_for(&guest.released);
 }
 
 Test(join, a_task_finds_another_finished_already)
