@@ -46,6 +46,7 @@ filch_file_init(struct filch_file *file, int fd)
 	file->priv.fixed_index = -1;
 	file->priv.poison = 0;
 	file->priv.inline_misses = 0;
+	file->priv.inline_hits = 0;
 	file->priv.syncing = NULL;
 	return (0);
 }

@@ -13,7 +13,7 @@
 #include "../include/private/assert.h"
 #include "../include/private/file_flags.h"
 #include "../include/private/task_waker.h"
-#include "../reactor/execute.h"
+#include "../reactor/inline_read.h"
 #include "batch.h"
 
 /*
@@ -26,6 +26,7 @@ static void op_prepare(
     struct filch_op *, enum filch_opcode, struct filch_file *);
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
     const struct filch_task *, int64_t *);
+static bool op_read_inline(struct filch__shard *, struct filch_op *);
 static void op_ask_to_end(struct filch_op *);
 static bool op_is_misplaced(const struct filch_op *);
 static void op_expire(struct filch_timer *, struct filch__expired *);
@@ -245,12 +246,8 @@ filch__op_start(
 	}
 	if ((op->priv.opcode == FILCH_OP_READ ||
 		op->priv.opcode == FILCH_OP_READV) &&
-	    !reactor->options.inline_io_off && filch__execute_may_inline(op)) {
-		if (filch__execute_inline(op, &op->priv.result)) {
-			filch__counter_add(&shard->counters.inline_hits, 1);
-			goto done;
-		}
-		filch__counter_add(&shard->counters.inline_misses, 1);
+	    !reactor->options.inline_io_off && op_read_inline(shard, op)) {
+		goto done;
 	}
 	if (op_is_misplaced(op)) {
 		op->priv.result = -ESPIPE;
@@ -279,6 +276,28 @@ done:
 	/* relaxed: no other thread knows of it */
 	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_DONE);
 	return (true);
+}
+
+/* True if a read was carried out on the spot. */
+static bool
+op_read_inline(struct filch__shard *shard, struct filch_op *op)
+{
+	if (!filch__inline_read_is_due(op)) {
+		return (false);
+	}
+	shard->reads++;
+	if (shard->gathering) {
+		shard->waits++;
+		return (false);
+	}
+	/* in its first place, it could as well have waited for the ring */
+	shard->waits += shard->budget == shard->budget_full;
+	if (filch__inline_read(op, shard->reads, &op->priv.result)) {
+		filch__counter_add(&shard->counters.inline_hits, 1);
+		return (true);
+	}
+	filch__counter_add(&shard->counters.inline_misses, 1);
+	return (false);
 }
 
 /* Refuse what cannot be started; closing is never refused. */

@@ -204,6 +204,8 @@ workers_start(struct filch_executor *executor)
 
 	for (i = 0; i < executor->worker_count; i++) {
 		executor->workers[i].shard = &executor->reactor.shards[i];
+		executor->reactor.shards[i].budget_full =
+		    executor->options.budget;
 	}
 	/* the program's signals are for its own threads */
 	sigfillset(&all);

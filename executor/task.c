@@ -35,7 +35,7 @@ void
 filch__task_run(struct filch__worker *worker, struct filch_task *task)
 {
 	filch__task_word_poll(&task->priv.state);
-	worker->shard->budget = worker->executor->options.budget;
+	worker->shard->budget = worker->shard->budget_full;
 	filch__counter_add(&worker->counters.polls, 1);
 	if (task->priv.poll(task) == FILCH_READY) {
 		if (task_complete(task, 0)) {

@@ -304,6 +304,7 @@ worker_drive(struct filch__worker *worker)
 	driver->flush(worker->shard);
 	count = driver->reap(worker->shard);
 	worker->reaping = false;
+	filch__reactor_begin_turn(worker->shard);
 	if (count > 1) {
 		worker->notify_after = NOTIFY_AFTER_POLLS;
 	}

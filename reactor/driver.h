@@ -38,6 +38,8 @@ enum filch__op_state {
 
 struct filch__driver {
 	enum filch_driver_kind kind;
+	/* Operations submitted together cost less than one by one. */
+	bool gathers;
 
 	/*
 	 * Make the driver's part and that of each shard (reactor->shards).

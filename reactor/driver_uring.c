@@ -774,6 +774,7 @@ uring_source_cancel(struct filch__registration *registration)
 
 const struct filch__driver filch__driver_uring = {
 	.kind = FILCH_DRIVER_URING,
+	.gathers = true,
 	.open = uring_open,
 	.close = uring_close,
 	.submit = uring_submit,

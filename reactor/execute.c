@@ -28,23 +28,12 @@
 #include "../include/private/compiler.h"
 #include "../include/private/file_flags.h"
 
-/*
- * A file whose cached reads missed INLINE_MISSES_MAX times in a row is left
- * alone for INLINE_SKIPS reads, then tried once: a file that does not fit the
- * cache pays 1/64 of a system call a read, one that has become hot is noticed.
- */
-#define INLINE_MISSES_MAX 16
-#define INLINE_SKIPS      64
-/* The file system has no such thing: never again. */
-#define INLINE_NEVER UINT32_MAX
-
 static int64_t outcome(int64_t);
 static bool is_transfer(const struct filch_op *);
 static bool is_write(const struct filch_op *);
 static size_t size_capped(const struct filch_op *);
 static int directory_of(int);
 static int64_t execute_once(struct filch_op *);
-static int64_t execute_read(const struct filch_op *);
 static int64_t execute_write(const struct filch_op *);
 static int64_t write_stream(const struct filch_op *);
 static int64_t write_plain(const struct filch_op *);
@@ -54,11 +43,7 @@ static int64_t execute_close(int);
 static int64_t execute_stat(struct filch_op *);
 static int64_t execute_fallocate(int, uint64_t, uint64_t);
 static int64_t execute_path(const struct filch_op *);
-static const struct iovec *vector_of(
-    const struct filch_op *, struct iovec *, int *);
 static int64_t try_socket(const struct filch_op *);
-static bool reached_end(int, uint64_t);
-static void inline_missed(struct filch_file *);
 
 int64_t
 filch__execute(struct filch_op *op)
@@ -149,7 +134,7 @@ execute_once(struct filch_op *op)
 	switch ((enum filch_opcode)op->priv.opcode) {
 	case FILCH_OP_READ:
 	case FILCH_OP_READV:
-		return (execute_read(op));
+		return (filch__execute_read(op));
 	case FILCH_OP_WRITE:
 	case FILCH_OP_WRITEV:
 		return (execute_write(op));
@@ -176,8 +161,8 @@ execute_once(struct filch_op *op)
 	return (-EINVAL);
 }
 
-static int64_t
-execute_read(const struct filch_op *op)
+int64_t
+filch__execute_read(const struct filch_op *op)
 {
 	int fd = op->priv.file->fd;
 	bool current = op->priv.offset == FILCH_OFFSET_CURRENT;
@@ -222,7 +207,7 @@ write_stream(const struct filch_op *op)
 {
 	struct iovec one;
 	int count;
-	const struct iovec *iov = vector_of(op, &one, &count);
+	const struct iovec *iov = filch__execute_vector(op, &one, &count);
 	size_t size;
 	int i;
 
@@ -263,7 +248,7 @@ write_durable(const struct filch_op *op)
 #if defined(RWF_DSYNC)
 	struct iovec one;
 	int count;
-	const struct iovec *iov = vector_of(op, &one, &count);
+	const struct iovec *iov = filch__execute_vector(op, &one, &count);
 
 	/* (off_t)FILCH_OFFSET_CURRENT is -1, the position. */
 	result = outcome(pwritev2(
@@ -396,9 +381,9 @@ execute_path(const struct filch_op *op)
 	    directory_of(op->priv.directory_to), op->priv.b.path)));
 }
 
-/* The buffers of a transfer as a vector; one is room for a single buffer. */
-static const struct iovec *
-vector_of(const struct filch_op *op, struct iovec *one, int *ret_count)
+const struct iovec *
+filch__execute_vector(
+    const struct filch_op *op, struct iovec *one, int *ret_count)
 {
 	if (op->priv.opcode == FILCH_OP_READV ||
 	    op->priv.opcode == FILCH_OP_WRITEV) {
@@ -432,13 +417,14 @@ filch__execute_try(struct filch_op *op, int64_t *ret_result)
 		    op->priv.offset == FILCH_OFFSET_CURRENT) {
 			result = try_socket(op);
 		} else if ((flags & FILCH__FILE_NONBLOCK) != 0) {
-			result =
-			    is_write(op) ? write_plain(op) : execute_read(op);
+			result = is_write(op) ? write_plain(op)
+					      : filch__execute_read(op);
 		} else {
 #if defined(RWF_NOWAIT)
 			struct iovec one;
 			int count;
-			const struct iovec *iov = vector_of(op, &one, &count);
+			const struct iovec *iov =
+			    filch__execute_vector(op, &one, &count);
 
 			result = outcome(is_write(op)
 				? pwritev2(op->priv.file->fd, iov, count,
@@ -463,7 +449,7 @@ try_socket(const struct filch_op *op)
 {
 	struct iovec one;
 	int count;
-	const struct iovec *iov = vector_of(op, &one, &count);
+	const struct iovec *iov = filch__execute_vector(op, &one, &count);
 	struct msghdr message = { .msg_name = NULL };
 
 	/* sendmsg and recvmsg never write to the vector. */
@@ -473,108 +459,4 @@ try_socket(const struct filch_op *op)
 		? sendmsg(
 		      op->priv.file->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
 		: recvmsg(op->priv.file->fd, &message, MSG_DONTWAIT)));
-}
-
-/* ---- without blocking: cached pages ---- */
-
-bool
-filch__execute_may_inline(struct filch_op *op)
-{
-#if defined(RWF_NOWAIT)
-	struct filch_file *file = op->priv.file;
-	uint32_t misses;
-
-	if ((file->priv.flags & (FILCH__FILE_REGULAR | FILCH__FILE_DIRECT)) !=
-		FILCH__FILE_REGULAR ||
-	    op->priv.offset == FILCH_OFFSET_CURRENT ||
-	    (op->priv.flags & FILCH_OP_NO_INLINE) != 0) {
-		return (false);
-	}
-	/* relaxed, here and below: an estimate, of which a lost update costs
-	 * one attempt more or less */
-	misses = filch__u32_load_relaxed(&file->priv.inline_misses);
-	if (filch__likely(misses < INLINE_MISSES_MAX)) {
-		return (true);
-	}
-	if (misses == INLINE_NEVER) {
-		return (false);
-	}
-	if (misses >= INLINE_MISSES_MAX + INLINE_SKIPS) {
-		return (true);
-	}
-	filch__u32_store_relaxed(&file->priv.inline_misses, misses + 1);
-	return (false);
-#else
-	(void)op;
-	return (false);
-#endif
-}
-
-/*
- * A short count may be the end of the file, or the end of what was cached; a
- * count of 0 too (Linux 5.9 and 5.10).  Only the size tells them apart.
- */
-bool
-filch__execute_inline(struct filch_op *op, int64_t *ret_result)
-{
-#if defined(RWF_NOWAIT)
-	struct filch_file *file = op->priv.file;
-	struct iovec one;
-	size_t wanted = 0;
-	int64_t result;
-	int count;
-	int i;
-	const struct iovec *iov = vector_of(op, &one, &count);
-
-	result = outcome(
-	    preadv2(file->fd, iov, count, (off_t)op->priv.offset, RWF_NOWAIT));
-	if (filch__likely(result >= 0)) {
-		for (i = 0; i < count; i++) {
-			wanted += iov[i].iov_len;
-		}
-		if (filch__likely((size_t)result == wanted) ||
-		    reached_end(file->fd, op->priv.offset + (uint64_t)result)) {
-			/* relaxed: see filch__execute_may_inline */
-			if (filch__u32_load_relaxed(
-				&file->priv.inline_misses) != 0) {
-				filch__u32_store_relaxed(
-				    &file->priv.inline_misses, 0);
-			}
-			*ret_result = result;
-			return (true);
-		}
-	} else if (result == -EOPNOTSUPP || result == -ENOSYS) {
-		/* relaxed: see filch__execute_may_inline */
-		filch__u32_store_relaxed(
-		    &file->priv.inline_misses, INLINE_NEVER);
-		return (false);
-	} else if (result != -EAGAIN && result != -EINTR) {
-		*ret_result = result;
-		return (true);
-	}
-	inline_missed(file);
-#else
-	(void)op;
-	(void)ret_result;
-#endif
-	return (false);
-}
-
-static FILCH__UNUSED bool
-reached_end(int fd, uint64_t offset)
-{
-	struct stat status;
-
-	return (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-	    (uint64_t)status.st_size <= offset);
-}
-
-static FILCH__UNUSED void
-inline_missed(struct filch_file *file)
-{
-	/* relaxed: see filch__execute_may_inline */
-	uint32_t misses = filch__u32_load_relaxed(&file->priv.inline_misses);
-
-	filch__u32_store_relaxed(&file->priv.inline_misses,
-	    misses < INLINE_MISSES_MAX ? misses + 1 : INLINE_MISSES_MAX);
 }

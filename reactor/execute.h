@@ -29,21 +29,12 @@ enum filch__attempt {
 enum filch__attempt filch__execute_try(
     struct filch_op *op, int64_t *ret_result);
 
-/*
- * Try a read on this thread without blocking: cached pages (Linux preadv2 with
- * RWF_NOWAIT).  True if it was carried out, with *ret_result: an error, or all
- * that was asked for, or what was left up to the end of the file.  False if it
- * would block, or the file or system has no such thing: then the operation
- * has still to be carried out as a whole.
- */
-bool filch__execute_inline(struct filch_op *op, int64_t *ret_result);
+/* A read or readv, once; may block, and return -EINTR. */
+int64_t filch__execute_read(const struct filch_op *op);
 
-/*
- * True if a read of op may be tried inline: at an offset of a regular file
- * without O_DIRECT that has not missed too often of late.  Counts towards
- * the next probe of a file that has.
- */
-bool filch__execute_may_inline(struct filch_op *op);
+/* The buffers of a transfer as a vector; one is room for a single buffer. */
+const struct iovec *filch__execute_vector(
+    const struct filch_op *op, struct iovec *one, int *ret_count);
 
 /* True if op is a read or write on a descriptor that may have to wait. */
 bool filch__execute_is_pollable(const struct filch_op *op);

@@ -296,6 +296,36 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
 	}
 }
 
+/* ---- reading what is cached ---- */
+
+/*
+ * A read that goes to a ring together with others shares its system call with
+ * them, and then costs less than one inline, though the first of them waits
+ * for the last.  That pays if many tasks read in one turn, and quickly: where
+ * they do longer work than that between reads, each read is better served at
+ * once.
+ */
+#define GATHER_MIN     16
+#define GATHER_READ_NS 4000
+
+void
+filch__reactor_begin_turn(struct filch__shard *shard)
+{
+	uint64_t now_ns;
+
+	if (shard->reads == 0) {
+		shard->gathering = false;
+		return;
+	}
+	now_ns = filch__clock_ns();
+	shard->gathering = shard->reactor->driver->gathers &&
+	    shard->waits >= GATHER_MIN &&
+	    now_ns - shard->turn_ns <= shard->reads * (uint64_t)GATHER_READ_NS;
+	shard->reads = 0;
+	shard->waits = 0;
+	shard->turn_ns = now_ns;
+}
+
 /* ---- stopping ---- */
 
 void

@@ -36,8 +36,13 @@ struct filch__shard {
 	struct filch__reactor *reactor; /* (i) */
 	unsigned index;                 /* (i) */
 	uint32_t budget;                /* (w) left in this poll */
-	void *driver;                   /* (i) the driver's part */
-	filch__u32 pooled;              /* (a) its operations in the pool */
+	uint32_t budget_full;           /* (i) at its start */
+	uint32_t reads;                 /* (w) this turn, that may go inline */
+	uint32_t waits;    /* (w) of them: polls that end, or might have */
+	bool gathering;    /* (w) they go to the driver together */
+	uint64_t turn_ns;  /* (w) when the turn began */
+	void *driver;      /* (i) the driver's part */
+	filch__u32 pooled; /* (a) its operations in the pool */
 	struct filch__timers timers;
 	FILCH__CACHE_ALIGNED struct filch__shard_counters counters;
 };
@@ -109,6 +114,12 @@ filch__reactor_is_stopping(const struct filch__reactor *reactor)
 	/* [RS1] pairs with filch__reactor_stop */
 	return (filch__u32_load_acquire(&reactor->stopping) != 0);
 }
+
+/*
+ * The worker has been to the driver and begins a new turn: decide how it will
+ * read what is cached.
+ */
+void filch__reactor_begin_turn(struct filch__shard *shard);
 
 /* Start a timer on shard, and make the thread know of it. */
 void filch__reactor_add_timer(

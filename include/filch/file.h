@@ -23,6 +23,7 @@ struct filch_file {
 		int32_t fixed_index;
 		int32_t poison;
 		uint32_t inline_misses;
+		uint32_t inline_hits;
 		void *syncing;
 	} priv;
 };

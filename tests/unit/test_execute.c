@@ -195,29 +195,3 @@ Test(execute, empty_pipe_is_not_ready)
 	cr_assert(filch__execute_try(&op, &result) == FILCH__ATTEMPT_DONE);
 	cr_assert(result == 3);
 }
-
-Test(execute, inline_is_for_regular_cached_files_only)
-{
-	prepare(FILCH_OP_READ, 10, 0);
-	cr_assert(filch__execute_may_inline(&op));
-	op.priv.flags = FILCH_OP_NO_INLINE;
-	cr_assert_not(filch__execute_may_inline(&op));
-	op.priv.flags = 0;
-	op.priv.offset = FILCH_OFFSET_CURRENT;
-	cr_assert_not(filch__execute_may_inline(&op));
-	op.priv.offset = 0;
-	file.priv.flags |= FILCH__FILE_DIRECT;
-	cr_assert_not(filch__execute_may_inline(&op));
-}
-
-Test(execute, inline_rests_after_misses_then_probes)
-{
-	int i;
-
-	prepare(FILCH_OP_READ, 10, 0);
-	file.priv.inline_misses = 16;
-	for (i = 0; i < 64; i++) {
-		cr_assert_not(filch__execute_may_inline(&op));
-	}
-	cr_assert(filch__execute_may_inline(&op));
-}
