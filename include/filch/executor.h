@@ -73,7 +73,7 @@ struct filch_executor_options {
 	unsigned budget;
 	/* Polls between two looks at the driver and the injector. */
 	unsigned event_interval;
-	/* Do not try reads of cached pages on the worker itself first. */
+	/* Never read on the worker itself what the page cache may have. */
 	bool inline_io_off;
 };
 

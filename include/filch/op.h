@@ -165,8 +165,11 @@ struct filch_op {
  * (pipes, sockets, signals).
  * Errors: -EBADF not open for reading; -EISDIR; -EINVAL misaligned O_DIRECT;
  * -ESPIPE an offset on a stream; -EIO.
- * Systems: Linux first preadv2(2) with RWF_NOWAIT on the worker, which takes
- * what is in the page cache; IORING_OP_READ, READ_FIXED; pread(2), read(2).
+ * Systems: on Linux what is in the page cache is read on the worker, by
+ * preadv2(2) with RWF_NOWAIT, or by pread(2) once a few hundred reads of file
+ * in a row were cached: if its pages are dropped then, a few reads wait for the
+ * disk in the poll, unless FILCH_OP_NO_INLINE is set.  Where many tasks read
+ * at once, and for the rest: IORING_OP_READ, READ_FIXED; pread(2), read(2).
  */
 FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
     void *buffer, size_t size, uint64_t offset);
