@@ -18,8 +18,11 @@
  *           direction modulo 2^28.  CLOSED and SHUTDOWN are never cleared.
  * Orderings [RD1] set (release), load (acquire): who sees the bit sees the
  *           result stored before it.
- *           [RD2] clear (release), set (acquire): what the user did with the
- *           old result comes before the store of the next.
+ *           [RD2] clear and shutdown publish nothing of their own.  They are
+ *           RMWs, and so stand in the release sequences of the sets before
+ *           them: who loads their value sees those sets' results too.
+ *           That a result is read before the next one is stored in its place
+ *           is for the submission to order: it follows the clear.
  *           A poll that finds nothing leaves its waker in the slot and then
  *           loads again: the slot's own RMWs order that (waker_slot.h).
  * Together  everything with everything.
@@ -118,7 +121,7 @@ filch__readiness_set(filch__u64 *word, uint32_t bits)
 			value = filch__readiness_bump(
 			    value, FILCH__READY_WRITE_SHIFT);
 		}
-		/* [RD1] pairs with load; [RD2] with the CAS in clear */
+		/* [RD1] pairs with load */
 	} while (!filch__u64_cas_acq_rel(word, &old, value));
 	return (old);
 }
@@ -134,7 +137,7 @@ filch__readiness_shutdown(filch__u64 *word)
 	/* relaxed: the CAS checks it */
 	uint64_t old = filch__u64_load_relaxed(word);
 
-	/* [RD1] pairs with load */
+	/* [RD2] passes on what the sets before it released */
 	while (!filch__u64_cas_acq_rel(
 	    word, &old, old | (uint64_t)FILCH__READY_SHUTDOWN)) {
 		continue;
@@ -162,7 +165,7 @@ filch__readiness_clear(filch__u64 *word, uint32_t bits, uint32_t generation)
 		if (filch__readiness_generation(old, bits) != generation) {
 			return (false);
 		}
-		/* [RD2] pairs with the CAS in set */
+		/* [RD2] passes on what the sets before it released */
 	} while (!filch__u64_cas_acq_rel(word, &old, old & ~cleared));
 	return (true);
 }
