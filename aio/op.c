@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../include/private/assert.h"
 #include "../include/private/file_flags.h"
@@ -416,8 +417,12 @@ op_finish(struct filch_op *op)
 			op->priv.result = -ETIMEDOUT;
 		}
 	} else if (op->priv.opcode == FILCH_OP_OPEN && op->priv.result >= 0) {
-		op->priv.result =
-		    filch_file_init(op->priv.file, (int)op->priv.result);
+		int fd = (int)op->priv.result;
+
+		op->priv.result = filch_file_init(op->priv.file, fd);
+		if (op->priv.result < 0) {
+			(void)close(fd);
+		}
 	}
 	/* [OP1] pairs with filch_op_poll: op is the task's from here on */
 	filch__u32_store_release(&op->priv.state, FILCH__OP_DONE);
