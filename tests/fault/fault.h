@@ -200,6 +200,7 @@ struct fault_case {
 	unsigned every;
 	int driver; /* enum filch_driver_kind */
 	void (*body)(const struct fault_case *, unsigned at);
+	int what; /* for the body */
 };
 
 /* Run one occurrence in a child; how it ended. */
