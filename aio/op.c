@@ -189,6 +189,10 @@ filch_op_set_flags(struct filch_op *op, unsigned flags)
 {
 	filch__require(op->priv.state == FILCH__OP_IDLE,
 	    "flags are set before the first poll");
+	if (op->priv.opcode == FILCH_OP_CLOSE) {
+		/* refused, its descriptor would leak */
+		flags &= ~(unsigned)FILCH_OP_NOWAIT;
+	}
 	op->priv.flags = (uint8_t)flags;
 }
 

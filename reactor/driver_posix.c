@@ -198,23 +198,12 @@ finish(struct filch__shard *shard, struct filch_op *op, int64_t result)
 static void
 submit_pool(struct filch__shard *shard, struct filch_op *op)
 {
-	struct filch__pool *pool = &shard->reactor->pool;
-	uint64_t threads;
-	uint64_t depth;
-
-	if ((op->priv.flags & FILCH_OP_NOWAIT) != 0) {
-		filch__pool_depths(pool, &threads, &depth);
-		if (depth >= FILCH_POOL_DEPTH_NOWAIT) {
-			finish(shard, op, -EAGAIN);
-			return;
-		}
-	}
 	if (op->priv.opcode != FILCH_OP_CALL) {
 		/* [PP2] a counter: no other order needed */
 		(void)filch__u64_add_acq_rel(
 		    &shard->counters.fallbacks[FILCH_FALLBACK_NO_DRIVER], 1);
 	}
-	filch__pool_submit(pool, op);
+	filch__pool_submit(&shard->reactor->pool, op);
 }
 
 static void

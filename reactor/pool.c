@@ -37,7 +37,7 @@
 #endif
 
 static int pool_init_conditions(struct filch__pool *);
-static void pool_refuse(struct filch__pool *, struct filch_op *);
+static void pool_refuse(struct filch__pool *, struct filch_op *, int);
 static void pool_spawn(struct filch__pool *);
 static void *pool_main(void *);
 static bool pool_wait(struct filch__pool *);
@@ -110,14 +110,21 @@ void
 filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 {
 	struct filch__shard *shard = op->priv.shard;
+	int refusal = 0;
 	bool spawn = false;
 
 	/* [PL1] pairs with pool_unlink: a counter, no other order needed */
 	(void)filch__u32_add_acq_rel(&shard->pooled, 1);
 	pthread_mutex_lock(&pool->mutex);
 	if (op->priv.pool_stop != 0) {
+		refusal = -ECANCELED;
+	} else if ((op->priv.flags & FILCH_OP_NOWAIT) != 0 &&
+	    pool->queue.count >= FILCH_POOL_DEPTH_NOWAIT) {
+		refusal = -EAGAIN;
+	}
+	if (refusal != 0) {
 		pthread_mutex_unlock(&pool->mutex);
-		pool_refuse(pool, op);
+		pool_refuse(pool, op, refusal);
 		return;
 	}
 	filch__op_queue_push(&pool->queue, op);
@@ -135,15 +142,15 @@ filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 	}
 }
 
-/* It was cancelled on its way here. */
+/* It was cancelled on its way here, or there is no room for it. */
 static void
-pool_refuse(struct filch__pool *pool, struct filch_op *op)
+pool_refuse(struct filch__pool *pool, struct filch_op *op, int refusal)
 {
 	struct filch__shard *shard = op->priv.shard;
 
 	/* [PL1] pairs with filch__pool_submit */
 	(void)filch__u32_add_acq_rel(&shard->pooled, (uint32_t)-1);
-	op->priv.result = -ECANCELED;
+	op->priv.result = refusal;
 	op->priv.next = NULL;
 	filch__reactor_complete(pool->reactor, op);
 }

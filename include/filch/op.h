@@ -75,8 +75,8 @@ enum filch_opcode {
 /* filch_op_set_flags(), in any combination. */
 enum {
 	/*
-	 * End with -EAGAIN instead of waiting for room in the driver.  What
-	 * io_uring has no opcode for always finds room in its pool.
+	 * End with -EAGAIN instead of waiting for room in the driver or, in
+	 * the pool, behind FILCH_POOL_DEPTH_NOWAIT others.  Closing waits.
 	 */
 	FILCH_OP_NOWAIT = 1 << 0,
 	/* Reads: do not try it on the worker itself first; known cold. */
