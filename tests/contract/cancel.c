@@ -125,6 +125,27 @@ wait_stopped(struct contract *contract, struct wait_case *one,
 	return (NULL);
 }
 
+/* What may not wait is refused where the ring is full; the pool has room. */
+static const char *
+nowait_check(struct contract *contract, struct wait_case *one)
+{
+	enum kind kind = one->scene.kind;
+	struct contract_job *job = &one->job;
+	bool is_pooled = !contract->is_uring || kind == KIND_TRUNCATE ||
+	    kind == KIND_CALL || kind == KIND_CLOSE;
+
+	scene_prepare(&one->scene, &job->op);
+	filch_op_set_flags(&job->op, FILCH_OP_NOWAIT | FILCH_OP_NO_INLINE);
+	CHECK_EQ(contract_job_start(contract, job), 0);
+	clog_open(&one->clog);
+	if (is_pooled) {
+		CHECK_EQ(contract_job_end(job), scene_result(&one->scene));
+		return (NULL);
+	}
+	CHECK_EQ(contract_job_end(job), -EAGAIN);
+	return (scene_untouched(&one->scene));
+}
+
 static const char *
 wait_run(struct contract *contract)
 {
@@ -133,7 +154,9 @@ wait_run(struct contract *contract)
 
 	CHECK_OK(scene_make(contract, &one.scene, kind_of(contract)));
 	CHECK_OK(clog_start(contract, &one.clog));
-	fault = wait_stopped(contract, &one, &cancel_rows[family_of(contract)]);
+	fault = family_of(contract) < CONTRACT_COUNT(cancel_rows)
+	    ? wait_stopped(contract, &one, &cancel_rows[family_of(contract)])
+	    : nowait_check(contract, &one);
 	if (fault != NULL) {
 		/* let the executor end: all that it uses is static */
 		clog_open(&one.clog);
@@ -287,6 +310,7 @@ static const struct {
 	{ "waiting, its task cancelled", wait_run },
 	{ "waiting, at its deadline", wait_run },
 	{ "waiting, at shutdown", wait_run },
+	{ "not to wait", wait_run },
 	{ "started in a cancelled task", start_in_cancelled_task },
 	{ "started while stopping", start_while_stopping },
 	{ "cancelled in flight", race_with_cancel },
