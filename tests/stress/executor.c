@@ -8,10 +8,7 @@
  */
 #include <filch/filch.h>
 
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "stress.h"
 
 #define SPAWNERS 3
 #define TASKS    500
@@ -129,16 +126,10 @@ round_run(void)
 int
 main(int argc, char **argv)
 {
-	int rounds = 20;
-	int i;
+	struct stress_options options = { "executor", 0, 20, 0 };
 
-	if (argc == 2 && strncmp(argv[1], "--rounds=", 9) == 0) {
-		rounds = atoi(argv[1] + 9);
-	} else if (argc != 1) {
-		fprintf(stderr, "usage: executor [--rounds=N]\n");
-		return (2);
-	}
-	for (i = 0; i < rounds; i++) {
+	stress_options(&options, argc, argv);
+	for (uint64_t i = 0; i < options.rounds; i++) {
 		if (round_run() != 0) {
 			return (1);
 		}

@@ -11,11 +11,9 @@
  */
 #include <filch/filch.h>
 
-#include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "stress.h"
 
 /* No machine is so slow; a shutdown that takes it would not have ended. */
 #define PATIENCE_NS UINT64_C(60000000000)
@@ -166,20 +164,15 @@ round_run(enum motion motion)
 int
 main(int argc, char **argv)
 {
-	int rounds = 200;
-	int i;
+	struct stress_options options = { "shutdown", 0, 200, 0 };
 
-	if (argc == 2 && strncmp(argv[1], "--rounds=", 9) == 0) {
-		rounds = atoi(argv[1] + 9);
-	} else if (argc != 1) {
-		fprintf(stderr, "usage: shutdown [--rounds=N]\n");
-		return (2);
-	}
-	for (i = 0; i < rounds; i++) {
+	stress_options(&options, argc, argv);
+	for (uint64_t i = 0; i < options.rounds; i++) {
 		if (round_run((enum motion)(i % MOTIONS)) != 0) {
 			return (1);
 		}
 	}
-	printf("%d immediate shutdowns, each ended\n", rounds);
+	printf("%llu immediate shutdowns, each ended\n",
+	    (unsigned long long)options.rounds);
 	return (0);
 }

@@ -6,6 +6,7 @@
 #define FILCH_TESTS_STRESS_STRESS_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,36 +19,41 @@ struct stress_options {
 	unsigned threads;
 };
 
-/* --seed=N --rounds=N --threads=N over what *options holds; exits 2 if not. */
+/*
+ * --rounds=N --seed=N --threads=N over what *options holds; a program that has
+ * no use for the seed or the threads starts with 0.  Bad ones: exit 2.
+ */
 static inline void
 stress_options(struct stress_options *options, int argc, char **argv)
 {
+	bool has_seed = options->seed != 0;
+	bool has_threads = options->threads != 0;
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		char *end = NULL;
 		const char *equals = strchr(argv[i], '=');
+		char *end = NULL;
 		uint64_t value =
 		    equals == NULL ? 0 : strtoull(equals + 1, &end, 10);
 
-		if (end == NULL || *end != '\0' || end == equals + 1) {
+		if (value == 0 || *end != '\0') {
 			break;
 		}
-		if (strncmp(argv[i], "--seed=", 7) == 0) {
-			options->seed = value;
-		} else if (strncmp(argv[i], "--rounds=", 9) == 0) {
+		if (strncmp(argv[i], "--rounds=", 9) == 0) {
 			options->rounds = value;
-		} else if (strncmp(argv[i], "--threads=", 10) == 0) {
+		} else if (has_seed && strncmp(argv[i], "--seed=", 7) == 0) {
+			options->seed = value;
+		} else if (has_threads &&
+		    strncmp(argv[i], "--threads=", 10) == 0) {
 			options->threads = (unsigned)value;
 		} else {
 			break;
 		}
 	}
-	if (i < argc || options->seed == 0 || options->rounds == 0 ||
-	    options->threads == 0) {
-		fprintf(stderr,
-		    "usage: %s [--seed=N] [--rounds=N] [--threads=N]\n",
-		    options->name);
+	if (i < argc) {
+		fprintf(stderr, "usage: %s [--rounds=N]%s%s\n", options->name,
+		    has_seed ? " [--seed=N]" : "",
+		    has_threads ? " [--threads=N]" : "");
 		exit(2);
 	}
 }
