@@ -36,16 +36,16 @@ struct element {
 	void *buffer;
 };
 
-/* Aligned as elements are. */
+/* Aligned as elements are; without batches the first two lines do. */
 struct unit {
 	_Alignas(64) struct filch_task task;
-	struct filch_batch batch;
+	uint64_t start_ns;
 	struct run *run;
 	struct element *elements;
 	struct filch_op **pointers;
 	size_t size;  /* elements it has */
 	size_t count; /* elements in flight */
-	uint64_t start_ns;
+	struct filch_batch batch;
 };
 
 struct run {
