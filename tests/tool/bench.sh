@@ -19,7 +19,25 @@ for driver in $drivers; do
 		--verify=1 --output=json
 	jq -e --arg d "$driver" '.driver == $d and .errors == 0 and .iops > 0
 		and .lat_ns.p999 > 0' out >/dev/null || fail "$driver: report"
+	[ ! -s err ] || fail "$driver: progress without a terminal"
 done
+
+# On a terminal the progress is shown, and wiped away before the report.
+if command -v script >/dev/null; then
+	script -qec "'$filch' bench --size=1m --runtime=700ms" /dev/null \
+		</dev/null >out
+	grep -q 's of 0\.7, [0-9]* operations, [0-9]* IOPS' out ||
+		fail "no progress on a terminal"
+	tr '\r' '\n' <out | grep -q 'errors 0$' || fail "no report at the end"
+fi
+
+# The same file, whatever the driver: its size and not --size bounds the run.
+head -c 100000 /dev/zero >there
+run 0 bench --size=1m --number_ios=10 --output=json there
+jq -e '.size == 98304 and .filename == "there"' out >/dev/null ||
+	fail "there: size"
+run 2 bench --bs=128k --size=1m there
+rm there
 
 run 0 info --output=json
 jq -e '.version and .reason and .limits' out >/dev/null || fail "info: report"

@@ -81,5 +81,6 @@ has_begun()
 drivers=posix
 if [ "$(env -u FILCH_DRIVER "$filch" info --output=json |
 	jq -r .driver)" = uring ]; then
+	# shellcheck disable=SC2034 # for those that source this
 	drivers="posix uring"
 fi
