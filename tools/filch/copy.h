@@ -26,11 +26,11 @@
 #include <filch/filch.h>
 
 /* Files in flight: enough to hide the many small steps that each takes. */
-#define COPY_JOBS_DEFAULT 16
+#define COPY_JOBS_DEFAULT 16u
 #define COPY_JOBS_MAX     1024
 
 /* Blocks in flight, for each file: so that one large file keeps a disk busy. */
-#define COPY_IODEPTH_DEFAULT 4
+#define COPY_IODEPTH_DEFAULT 4u
 #define COPY_IODEPTH_MAX     256
 
 /* Bytes of a block: where larger ones were not faster any more. */

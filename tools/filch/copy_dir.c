@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,18 +89,17 @@ static char *
 path_join(const char *path, const char *name)
 {
 	size_t length = strlen(path);
+	bool slash = length > 0 && path[length - 1] != '/';
+	size_t size = length + slash + strlen(name) + 1;
 	char *joined;
 
 	if (length > 0 && strcmp(name, ".") == 0) {
 		return (strdup(path));
 	}
-	joined = malloc(length + strlen(name) + 2);
+	joined = malloc(size);
 	if (joined != NULL) {
-		memcpy(joined, path, length);
-		if (length > 0 && path[length - 1] != '/') {
-			joined[length++] = '/';
-		}
-		strcpy(joined + length, name);
+		(void)snprintf(
+		    joined, size, "%s%s%s", path, slash ? "/" : "", name);
 	}
 	return (joined);
 }

@@ -59,9 +59,32 @@ segment_align(struct copy_segment *segment, uint64_t size)
 }
 
 /*
- * To verify, what counts is data on either side: a hole must not have got
- * data in the copy.
+ * The next data of file.  To verify, data on either side counts: a hole must
+ * not have got data in the copy.
  */
+static int
+data_next(const struct copy_file *file, struct copy_segment *ret_segment)
+{
+	struct copy_segment source = { .start = UINT64_MAX };
+	struct copy_segment target = { .start = UINT64_MAX };
+	int source_rc =
+	    segment_next(file->source.fd, file->planned, file->size, &source);
+	int target_rc = -ENXIO;
+
+	if (file->is_verifying) {
+		target_rc = segment_next(
+		    file->target.fd, file->planned, file->size, &target);
+	}
+	if (source_rc != 0 && source_rc != -ENXIO) {
+		return (source_rc);
+	}
+	if (target_rc != 0 && target_rc != -ENXIO) {
+		return (target_rc);
+	}
+	*ret_segment = target.start < source.start ? target : source;
+	return (source_rc == 0 ? 0 : target_rc);
+}
+
 int64_t
 copy_holes_find(void *arg)
 {
@@ -71,37 +94,20 @@ copy_holes_find(void *arg)
 	file->segment_count = 0;
 	while (file->segment_count < COPY_SEGMENTS_MAX &&
 	    file->planned < file->size) {
-		struct copy_segment *segment =
-		    &file->segments[file->segment_count];
-		struct copy_segment other;
-		int rc = segment_next(
-		    file->source.fd, file->planned, file->size, segment);
+		struct copy_segment segment;
+		int rc = data_next(file, &segment);
 
-		if (file->is_verifying && (rc == 0 || rc == -ENXIO)) {
-			int other_rc = segment_next(
-			    file->target.fd, file->planned, file->size, &other);
-
-			if (other_rc == 0 &&
-			    (rc == -ENXIO || other.start < segment->start)) {
-				*segment = other;
-			}
-			rc = rc == 0 || other_rc == 0 ? 0 : other_rc;
-		}
-		if (rc == -ENXIO) {
+		/* What came after the size was read is no part of it. */
+		if (rc == -ENXIO || (rc == 0 && segment.start >= file->size)) {
 			file->planned = file->size;
 			break;
 		}
 		if (rc != 0) {
 			return (rc);
 		}
-		segment_align(segment, file->size);
-		if (segment->end <= segment->start) {
-			/* Beyond the size that it had at the beginning. */
-			file->planned = file->size;
-			break;
-		}
-		file->planned = segment->end;
-		file->segment_count++;
+		segment_align(&segment, file->size);
+		file->planned = segment.end;
+		file->segments[file->segment_count++] = segment;
 	}
 	return (0);
 }

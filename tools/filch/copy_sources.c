@@ -14,7 +14,9 @@
 #include "interrupt.h"
 #include "tool.h"
 
-_Static_assert(AT_FDCWD == FILCH_DIRECTORY_CURRENT, "names of arguments");
+/* The names of arguments are relative to it for either kind of call. */
+_Static_assert(AT_FDCWD == FILCH_DIRECTORY_CURRENT, /* NOLINT */
+    "operations and system calls agree on the working directory");
 
 static int sources_check(const struct copy_options *, bool);
 static struct copy_dir *root_open(struct copy_run *, bool);
