@@ -100,6 +100,9 @@ test_tree()
 	run 0 copy -r tree copy
 	[ ! -s err ] || fail "it said something"
 	same tree copy
+	rm -r copy
+	run 0 copy -r --progress=always tree copy
+	told "$(find tree ! -type d | wc -l) files, "
 	for options in "--verify" "--fsync" "--direct --verify" \
 		"--jobs=1 --iodepth=1 --bs=4k --workers=1" \
 		"--jobs=64 --iodepth=16 --bs=4k --verify"; do
@@ -254,6 +257,10 @@ stop_halfway()
 		process=$!
 		eventually has_temporary stopped
 		kill -s "$1" "$process"
+		if [ "$1" = STOP ]; then
+			echo more >>large
+			kill -s CONT "$process"
+		fi
 		status=0
 		wait "$process" || status=$?
 		[ $status -eq 0 ] || break
@@ -268,6 +275,22 @@ test_interrupt()
 		[ -z "$(ls -A stopped)" ] || fail "SIG$signal: something left"
 	done
 	rm -r large stopped
+}
+
+# A source that somebody writes to meanwhile has no copy.
+test_changed()
+{
+	stop_halfway STOP 1
+	told 'large: read: changed while it was copied'
+	[ -z "$(ls -A stopped)" ] || fail "changed: something left"
+	rm -r large stopped
+	short=/sys/kernel/mm/transparent_hugepage/enabled
+	if [ -r $short ] && [ "$(stat -c %s $short)" -eq 4096 ]; then
+		run 1 copy $short short
+		told "$short: read: ends at byte"
+		[ ! -e short ] || fail "short: made all the same"
+		no_temporaries .
+	fi
 }
 
 # What a killed run left is taken over, unless somebody is still at it.
@@ -353,6 +376,7 @@ for FILCH_DRIVER in $drivers; do
 	test_special
 	test_resume
 	test_interrupt
+	test_changed
 	test_killed
 	test_denied
 	test_full

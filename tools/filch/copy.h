@@ -115,6 +115,7 @@ enum copy_failure_kind {
 	COPY_ERROR,       /* operation ended with error */
 	COPY_REFUSED,     /* operation is the whole reason */
 	COPY_DIFFERS,     /* the copy, from its source, at byte offset */
+	COPY_SHORT,       /* the source ends at byte offset, not at its size */
 	COPY_CHANGED,     /* the source, while it was copied */
 	COPY_INTERRUPTED, /* by a signal: not a failure of the file */
 };

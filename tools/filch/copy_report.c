@@ -54,6 +54,11 @@ copy_report(struct copy_run *run, const struct copy_dir *dir,
 		    "verify: differs from the source at byte %" PRIu64 "\n",
 		    failure->offset);
 		break;
+	case COPY_SHORT:
+		fprintf(stderr,
+		    "read: ends at byte %" PRIu64 ", before its size\n",
+		    failure->offset);
+		break;
 	case COPY_CHANGED:
 		fputs("read: changed while it was copied\n", stderr);
 		break;

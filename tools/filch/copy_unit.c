@@ -181,8 +181,9 @@ unit_source(struct copy_unit *unit, int64_t result)
 	}
 	pthread_mutex_unlock(&file->lock);
 	if (unit->got < unit->length && !file->is_endless) {
-		copy_file_fail(
-		    file, (struct copy_failure){ .kind = COPY_CHANGED });
+		copy_file_fail(file,
+		    (struct copy_failure){ .kind = COPY_SHORT,
+			.offset = unit->offset + unit->got });
 		unit->phase = UNIT_IDLE;
 		return;
 	}
