@@ -388,21 +388,22 @@ filch__executor_schedule(
 void
 filch__executor_finished_outside(struct filch_executor *executor)
 {
+	const struct filch__worker *worker = filch__worker_current;
 	bool last;
 
 	filch__lock_take(&executor->orphan_lock);
 	/* [EX3] pairs with filch__executor_alive */
 	(void)filch__u64_add_acq_rel(&executor->outside_finished, 1);
 	last = executor->closed && filch__executor_alive(executor) == 0;
+	/* Under the lock, since destroy frees the executor after it has been
+	 * here.  A worker of its own signals when it parks. */
+	if (!last && (worker == NULL || worker->executor != executor) &&
+	    filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
+		filch__executor_signal_shutdown(executor);
+	}
 	filch__lock_leave(&executor->orphan_lock);
 	if (last) {
 		executor_free(executor);
-		return;
-	}
-	/* a worker signals when it parks */
-	if (filch__worker_current == NULL &&
-	    filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
-		filch__executor_signal_shutdown(executor);
 	}
 }
 

@@ -4,8 +4,10 @@
  * in them dies down where it signals nobody: a deadline that a cancelled sleep
  * left behind, a call that the pool ends or never starts, wakes from outside.
  * A task that waits for somebody else is there all the time, so the shutdown
- * has to see for itself that all is quiet.  Conserved: every shutdown ends,
- * and every task is released once.
+ * has to see for itself that all is quiet.  Then executors are destroyed while
+ * another thread drops the last waker of their only task: whoever is last
+ * frees the executor.  Conserved: every shutdown ends, and every task is
+ * released once.
  *
  * shutdown [--rounds=N]
  */
@@ -161,6 +163,42 @@ round_run(enum motion motion)
 	return (member_end(&guest, "the guest"));
 }
 
+static void *
+drop_waker(void *arg)
+{
+	filch_waker_drop(&((struct member *)arg)->waker);
+	return (NULL);
+}
+
+static int
+orphan_run(void)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct member orphan = { .waker = { NULL, NULL } };
+	struct filch_executor *executor;
+	pthread_t thread;
+	int count;
+
+	options.worker_count = 1;
+	if (filch_executor_create(&options, &executor) != 0) {
+		fprintf(stderr, "shutdown: cannot create an executor\n");
+		return (1);
+	}
+	member_start(executor, &orphan, guest_poll);
+	filch_task_detach(&orphan.task);
+	if (pthread_create(&thread, NULL, drop_waker, &orphan) != 0) {
+		abort();
+	}
+	filch_executor_destroy(executor);
+	pthread_join(thread, NULL);
+	sem_getvalue(&orphan.released, &count);
+	if (count != 1) {
+		fprintf(stderr, "shutdown: orphan released %d times\n", count);
+		return (1);
+	}
+	return (0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -168,7 +206,8 @@ main(int argc, char **argv)
 
 	stress_options(&options, argc, argv);
 	for (uint64_t i = 0; i < options.rounds; i++) {
-		if (round_run((enum motion)(i % MOTIONS)) != 0) {
+		if (round_run((enum motion)(i % MOTIONS)) != 0 ||
+		    orphan_run() != 0) {
 			return (1);
 		}
 	}

@@ -4,6 +4,7 @@
  * which error, and that the end comes.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -170,6 +171,59 @@ Test(shutdown, graceful_ends_when_a_thread_drops_the_last_waker)
 	cr_assert_eq(graceful(patience()), 0);
 	pthread_join(thread, NULL);
 	cr_assert(guest_is_released(&guest));
+}
+
+struct dropper {
+	struct filch_task task;
+	struct filch_executor *target;
+	struct guest *guest;
+	uint64_t parks; /* of the target's worker, before the shutdown */
+};
+
+static struct filch_worker_stats
+worker_stats(const struct filch_executor *of)
+{
+	struct filch_worker_stats stats;
+
+	cr_assert_eq(filch_executor_get_worker_stats(of, 0, &stats), 0);
+	return (stats);
+}
+
+/* Wait until the shutdown has woken the worker and that sleeps again. */
+static enum filch_poll
+dropper_poll(struct filch_task *task)
+{
+	struct dropper *self = filch_container_of(task, struct dropper, task);
+
+	if (worker_stats(self->target).parks == self->parks) {
+		return (filch_task_yield(task));
+	}
+	filch_waker_drop(&self->guest->waker);
+	return (FILCH_READY);
+}
+
+Test(shutdown, graceful_ends_when_a_worker_of_another_executor_drops_the_waker)
+{
+	struct dropper self = { .target = executor_new(1) };
+	struct filch_executor_stats stats;
+	struct guest guest;
+
+	guest_start(self.target, &guest);
+	filch_task_detach(&guest.task);
+	do {
+		sched_yield();
+		filch_executor_get_stats(self.target, &stats);
+	} while (stats.parked == 0 || worker_stats(self.target).parks == 0);
+	self.guest = &guest;
+	self.parks = worker_stats(self.target).parks;
+	filch_task_init(&self.task, dropper_poll, NULL);
+	cr_assert_eq(filch_executor_spawn_joinable(executor, &self.task), 0);
+	cr_assert_eq(filch_executor_shutdown(
+			 self.target, FILCH_SHUTDOWN_GRACEFUL, patience()),
+	    0);
+	cr_assert_eq(filch_task_join(&self.task), 0);
+	cr_assert(guest_is_released(&guest));
+	filch_executor_destroy(self.target);
 }
 
 /* ---- at once ---- */
