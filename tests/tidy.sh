@@ -77,7 +77,18 @@ for my $file (@ARGV) {
 		if $file =~ m{^(executor|aio|reactor|include)/} && $file ne 'include/private/atomic.h';
 }
 
-# A page that names a file names one that exists.
+# A page that names a file, or a header that names its tests, names one that
+# exists.
+for my $header (grep { /\.h$/ } @ARGV) {
+	open(my $in, '<', $header) or next;
+	while (my $line = <$in>) {
+		next if $line !~ /^ \*/;
+		while ($line =~ m{\b((?:unit|stress|model|contract|fault)/\w+\.(?:cpp|c))\b}g) {
+			complain("$header:$.: tests/$1 does not exist") if !-e "tests/$1";
+		}
+	}
+	close($in);
+}
 for my $page (split(/\n/, `git ls-files -co --exclude-standard -- '*.md'`)) {
 	my ($folder) = $page =~ m{^(.*/)?};
 	open(my $in, '<', $page) or next;
