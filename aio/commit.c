@@ -29,7 +29,10 @@
  *           word becomes NULL, so that whoever leads next sees it.
  * Lifetime  A waiter holds a reference to its task, which the leader takes to
  *           wake it.
- * Rejected  a sync each and a look at the poison afterwards: the error may
+ * Rejected  durable writes through the cache, each a sync of its own: told of
+ *           an error before another commit's sync, but polled after it, such a
+ *           commit would leave the other to believe that all is durable;
+ *           a sync each and a look at the poison afterwards: the error may
  *           be known to the other commit only, which was not polled yet.
  */
 #include <filch/batch.h>
@@ -59,6 +62,7 @@ enum commit_phase {
 static char busy_mark;
 #define BUSY ((void *)&busy_mark)
 
+static enum filch_commit_mode commit_mode(const struct filch_commit *commit);
 static void commit_begin(struct filch_commit *commit);
 static enum filch_poll commit_write(
     struct filch_commit *commit, struct filch_task *task);
@@ -135,18 +139,35 @@ filch_commit_poll(
 	}
 }
 
+/*
+ * A durable write through the cache syncs by itself: it would be a second sync
+ * at the same time, and could take an error that is another commit's.
+ */
+static enum filch_commit_mode
+commit_mode(const struct filch_commit *commit)
+{
+	bool is_direct =
+	    (commit->priv.file->priv.flags & FILCH__FILE_DIRECT) != 0;
+
+	switch (commit->priv.mode) {
+	case FILCH_COMMIT_AUTO:
+	case FILCH_COMMIT_DSYNC:
+		return (
+		    is_direct ? FILCH_COMMIT_DSYNC : FILCH_COMMIT_FDATASYNC);
+	case FILCH_COMMIT_FDATASYNC:
+	case FILCH_COMMIT_FSYNC:
+		break;
+	}
+	return (commit->priv.mode);
+}
+
 static void
 commit_begin(struct filch_commit *commit)
 {
 	struct filch_file *file = commit->priv.file;
 	int poison = filch_file_poison(file);
 
-	if (commit->priv.mode == FILCH_COMMIT_AUTO) {
-		commit->priv.mode = commit->priv.count <= 1 ||
-			(file->priv.flags & FILCH__FILE_DIRECT) != 0
-		    ? FILCH_COMMIT_DSYNC
-		    : FILCH_COMMIT_FDATASYNC;
-	}
+	commit->priv.mode = commit_mode(commit);
 	for (size_t i = 0; i < commit->priv.count; i++) {
 		commit->priv.writes[i].priv.done = 0;
 	}
@@ -224,7 +245,6 @@ commit_write(struct filch_commit *commit, struct filch_task *task)
 static size_t
 commit_collect(struct filch_commit *commit)
 {
-	struct filch_file *file = commit->priv.file;
 	size_t failed = commit->priv.count;
 
 	for (size_t i = 0; i < commit->priv.count; i++) {
@@ -241,14 +261,6 @@ commit_collect(struct filch_commit *commit)
 		}
 		if (failed == commit->priv.count) {
 			failed = i;
-		}
-		/*
-		 * A durable write through the cache syncs, and may have been
-		 * told of a page that some other write has lost.
-		 */
-		if (result == -EIO && commit->priv.mode == FILCH_COMMIT_DSYNC &&
-		    (file->priv.flags & FILCH__FILE_DIRECT) == 0) {
-			file_set_poison(file, -EIO);
 		}
 	}
 	return (failed);
@@ -330,10 +342,6 @@ commit_sync(struct filch_commit *commit, struct filch_task *task)
 		file_set_poison(file, (int)result);
 	}
 	commit->priv.verdict = (int)result;
-	if (result == 0) {
-		/* a durable write may have failed at the same time */
-		commit->priv.verdict = filch_file_poison(file);
-	}
 	commit_resign(commit);
 	return (FILCH_READY);
 }

@@ -60,15 +60,20 @@ FILCH_API void filch_batch_cancel(struct filch_batch *batch);
 /* How a commit becomes durable. */
 enum filch_commit_mode {
 	/*
-	 * FILCH_COMMIT_DSYNC for a single write or a file open for O_DIRECT,
-	 * else FILCH_COMMIT_FDATASYNC.
+	 * FILCH_COMMIT_DSYNC for a file open for O_DIRECT, else
+	 * FILCH_COMMIT_FDATASYNC.
 	 */
 	FILCH_COMMIT_AUTO = 0,
 	/* All writes, then one fdatasync that covers them. */
 	FILCH_COMMIT_FDATASYNC,
 	/* The same by fsync: also metadata that reading does not need. */
 	FILCH_COMMIT_FSYNC,
-	/* Each write by itself durable (FILCH_OP_DSYNC), all overlapped. */
+	/*
+	 * Each write by itself durable (FILCH_OP_DSYNC), all overlapped.  On a
+	 * file not open for O_DIRECT that is FILCH_COMMIT_FDATASYNC: writes
+	 * through the cache share their syncs, or one commit could take the
+	 * error of another.
+	 */
 	FILCH_COMMIT_DSYNC
 };
 
@@ -104,8 +109,9 @@ struct filch_commit {
  * Make a commit of count writes to file.  Several commits of one file may be
  * in flight at once: their writes overlap, and commits that wait for a sync at
  * the same time share the next one.  A commit of no writes makes durable what
- * was written before, in the modes FILCH_COMMIT_FDATASYNC and
- * FILCH_COMMIT_FSYNC; in the others it does nothing.
+ * was written before; with FILCH_COMMIT_DSYNC past the cache it does nothing.
+ * Whoever syncs file beside its commits, by an operation or FILCH_OP_DSYNC,
+ * may take an error that is theirs.
  *
  * Memory   commit, file, writes, pointers and the data are pinned from the
  *          first poll until FILCH_READY; pointers is scratch room for count
