@@ -106,7 +106,7 @@ act_open(struct act *act, enum act_kind kind, int driver)
 	(void)snprintf(act->path, sizeof(act->path), "/tmp/filch-fault-%ld",
 	    (long)getpid());
 	(void)snprintf(act->other, sizeof(act->other), "%s-2", act->path);
-	act->fd = open(act->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	act->fd = open(act->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	FAULT_CHECK(act->fd >= 0);
 	memset(act->data, 'd', sizeof(act->data));
 	FAULT_EQUAL(write(act->fd, act->data, ACT_SIZE), ACT_SIZE);
