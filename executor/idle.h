@@ -139,14 +139,16 @@ filch__idle_claim(struct filch__idle *idle)
 	return (filch__idle_claim_slow(idle));
 }
 
-/* Any thread, for statistics. */
+/* Any thread: how many sleep. */
 static inline uint32_t
 filch__idle_parked(const struct filch__idle *idle)
 {
-	/* relaxed: a figure */
-	return (filch__idle_word_parked(filch__u64_load_relaxed(&idle->word)));
+	/* [MO1] pairs with the changes of the word: who stored before it what
+	 * a worker loads once awake sees the worker, or is seen by it */
+	return (filch__idle_word_parked(filch__u64_load_seq_cst(&idle->word)));
 }
 
+/* Any thread, for statistics. */
 static inline uint32_t
 filch__idle_searching(const struct filch__idle *idle)
 {

@@ -346,6 +346,54 @@ struct disturbed : rl::test_suite<disturbed, 4> {
 	}
 };
 
+/*
+ * The reactor thread ceases to look after the workers when all sleep, while
+ * one of them is woken, as worker.c has it [MO1]: it is looked after again.
+ */
+struct monitored : rl::test_suite<monitored, 3> {
+	struct filch__idle idle;
+	filch__u32 monitoring;
+	struct sleep sleep;
+
+	void before()
+	{
+		filch__idle_init(&idle, 1);
+		filch__u32_store_relaxed(&monitoring, 1);
+		sleep.prepare();
+		(void)filch__idle_park(&idle, 0, false);
+	}
+	void thread(unsigned index)
+	{
+		switch (index) {
+		case 0:
+			sleep.begin();
+			(void)filch__idle_unpark_self(&idle, 0);
+			if (filch__u32_load_seq_cst(&monitoring) == 0) {
+				(void)filch__u32_exchange_seq_cst(
+				    &monitoring, 1);
+			}
+			break;
+		case 1:
+			if (filch__idle_claim(&idle) == 0) {
+				sleep.end();
+			}
+			break;
+		default:
+			(void)filch__u32_exchange_seq_cst(&monitoring, 0);
+			if (filch__idle_parked(&idle) == 0) {
+				(void)filch__u32_exchange_seq_cst(
+				    &monitoring, 1);
+			}
+			break;
+		}
+	}
+	void after()
+	{
+		sleep.woken.deinit($);
+		RL_ASSERT(filch__u32_load_relaxed(&monitoring) == 1);
+	}
+};
+
 int
 main(int argc, char **argv)
 {
@@ -365,5 +413,6 @@ main(int argc, char **argv)
 		"idle: 2 pushers, 2 workers", 100000, argc, argv);
 	passed = passed &&
 	    model_random<disturbed>("idle: disturbed", 100000, argc, argv);
+	passed = passed && model_bound<monitored>("idle: monitored", 4);
 	return (passed ? 0 : 1);
 }
