@@ -6,6 +6,7 @@
 
 refused COMMAND
 refused frob frob
+( export FILCH_DRIVER=frob; refused FILCH_DRIVER info )
 refused --frob bench --frob
 refused --bs bench --bs=x
 refused --bs bench --bs

@@ -114,6 +114,15 @@ test_tree()
 	rm -r copy
 }
 
+# Few descriptors make it slower, not fail.
+test_descriptors()
+{
+	prlimit --nofile=48 "$filch" copy -r --jobs=64 tree copy >out 2>err ||
+		fail "it needs too many descriptors"
+	same tree copy
+	rm -r copy
+}
+
 test_names()
 {
 	mkdir into
@@ -369,6 +378,7 @@ for FILCH_DRIVER in $drivers; do
 	export FILCH_DRIVER
 	test_usage
 	test_tree
+	test_descriptors
 	test_names
 	test_sparse
 	test_existing

@@ -13,15 +13,32 @@
 #include "interrupt.h"
 #include "tool.h"
 
-/* Deep trees need a descriptor or two a level. */
+/* Descriptors of the executor, the standard streams and the walk. */
+#define FILES_RESERVED 32
+
+/* Those of a file: its source, its target, and the duplicate at its end. */
+#define FILES_A_JOB 3
+
+/*
+ * Deep trees need two descriptors a level.  Where few are allowed, fewer files
+ * in flight are better than failures.
+ */
 static void
-files_limit_raise(void)
+files_limit(struct copy_options *options)
 {
 	struct rlimit limit;
+	rlim_t jobs = 1;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+		return;
+	}
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur > FILES_RESERVED + FILES_A_JOB) {
+		jobs = (limit.rlim_cur - FILES_RESERVED) / FILES_A_JOB;
+	}
+	if (options->jobs > jobs) {
+		options->jobs = (unsigned)jobs;
 	}
 }
 
@@ -35,7 +52,7 @@ tool_copy(int argc, char **argv)
 		return (rc);
 	}
 	tool_interrupt_catch();
-	files_limit_raise();
+	files_limit(&run.options);
 	run.shows_progress = run.options.progress == COPY_PROGRESS_ALWAYS ||
 	    (run.options.progress == COPY_PROGRESS_AUTO &&
 		isatty(STDERR_FILENO) == 1);

@@ -3,6 +3,7 @@
  * filch, the command-line tool: finds the subcommand.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <filch/filch.h>
@@ -15,6 +16,24 @@ static const char usage[] =
     "       filch info [--output=table|json]\n"
     "       filch --help | --version\n"
     "filch COMMAND --help lists the options of a command.\n";
+
+/* The executor knows only that an argument is wrong; say which. */
+static int
+environment_check(void)
+{
+	const char *driver = getenv("FILCH_DRIVER");
+
+	if (driver == NULL || driver[0] == '\0' ||
+	    strcmp(driver, filch_driver_name(FILCH_DRIVER_AUTO)) == 0 ||
+	    strcmp(driver, filch_driver_name(FILCH_DRIVER_URING)) == 0 ||
+	    strcmp(driver, filch_driver_name(FILCH_DRIVER_POSIX)) == 0) {
+		return (TOOL_DONE);
+	}
+	fprintf(stderr,
+	    "filch: FILCH_DRIVER: '%s' must be one of auto, uring, posix\n",
+	    driver);
+	return (TOOL_USAGE);
+}
 
 int
 main(int argc, char **argv)
@@ -31,6 +50,9 @@ main(int argc, char **argv)
 	if (argc < 2) {
 		fprintf(
 		    stderr, "filch: COMMAND: must be bench, copy or info\n");
+		return (TOOL_USAGE);
+	}
+	if (environment_check() != TOOL_DONE) {
 		return (TOOL_USAGE);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
