@@ -106,7 +106,10 @@ act_open(struct act *act, enum act_kind kind, int driver)
 	(void)snprintf(act->path, sizeof(act->path), "/tmp/filch-fault-%ld",
 	    (long)getpid());
 	(void)snprintf(act->other, sizeof(act->other), "%s-2", act->path);
-	act->fd = open(act->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* another process of this number may have been killed */
+	(void)unlink(act->path);
+	(void)unlink(act->other);
+	act->fd = open(act->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	FAULT_CHECK(act->fd >= 0);
 	memset(act->data, 'd', sizeof(act->data));
 	FAULT_EQUAL(write(act->fd, act->data, ACT_SIZE), ACT_SIZE);
@@ -330,38 +333,52 @@ act_close(struct act *act)
 	(void)unlink(act->other);
 }
 
+enum act_end {
+	ACT_REPORTED, /* the error is the operation's result */
+	ACT_ENDURED,  /* the operation goes well all the same */
+	ACT_SHORTENED /* half of it is done */
+};
+
 static inline void
-act_run(const struct fault_case *one, unsigned at, bool is_reported)
+act_run(const struct fault_case *one, unsigned at, enum act_end end)
 {
 	struct act act;
-	int64_t right;
+	int64_t expected;
 	int64_t result;
 
 	fault_leak_begin();
 	act_open(&act, (enum act_kind)one->what, one->driver);
-	right = act_prepare(&act);
+	expected = act_prepare(&act);
 	fault_arm(one->symbol, one->error, at, one->every);
 	result = act_perform(&act);
 	fault_disarm();
-	FAULT_EQUAL(
-	    result, is_reported && fault.fired > 0 ? -one->error : right);
+	if (fault.fired > 0 && end == ACT_REPORTED) {
+		expected = -one->error;
+	} else if (fault.fired > 0 && end == ACT_SHORTENED) {
+		expected /= 2;
+	}
+	FAULT_EQUAL(result, expected);
 	act_check(&act, result);
 	act_close(&act);
 	fault_leak_end();
 }
 
-/* The error is the operation's result. */
 static inline void
 act_reported(const struct fault_case *one, unsigned at)
 {
-	act_run(one, at, true);
+	act_run(one, at, ACT_REPORTED);
 }
 
-/* The operation goes well all the same. */
 static inline void
 act_endured(const struct fault_case *one, unsigned at)
 {
-	act_run(one, at, false);
+	act_run(one, at, ACT_ENDURED);
+}
+
+static inline void
+act_shortened(const struct fault_case *one, unsigned at)
+{
+	act_run(one, at, ACT_SHORTENED);
 }
 
 #endif /* TESTS_FAULT_ACTS_H */

@@ -3,10 +3,27 @@
  * Calls that fail while an operation is carried out by them: its result is
  * that error, or the operation is carried out all the same, once.
  */
-#include "acts.h"
+#include "commits.h"
 
 #include <poll.h>
 #include <stdarg.h>
+
+/* FAULT_SHORT: say that half of it was done.  For files only. */
+#define TRANSFER_WRAP(symbol, parameters, arguments)                           \
+	ssize_t __real_##symbol parameters;                                    \
+	ssize_t __wrap_##symbol parameters;                                    \
+	ssize_t __wrap_##symbol parameters                                     \
+	{                                                                      \
+		int error = fault_take(#symbol);                               \
+		ssize_t result;                                                \
+                                                                               \
+		if (error > 0) {                                               \
+			errno = error;                                         \
+			return (-1);                                           \
+		}                                                              \
+		result = __real_##symbol arguments;                            \
+		return (error == FAULT_SHORT ? (result + 1) / 2 : result);     \
+	}
 
 FAULT_WRAP(int, fallocate, (int fd, int mode, off_t offset, off_t size),
     (fd, mode, offset, size), FAULT_ERRNO)
@@ -19,23 +36,22 @@ FAULT_WRAP(int, fstatat,
 FAULT_WRAP(int, ftruncate, (int fd, off_t size), (fd, size), FAULT_ERRNO)
 FAULT_WRAP(int, poll, (struct pollfd * fds, nfds_t count, int timeout),
     (fds, count, timeout), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, pread, (int fd, void *buffer, size_t size, off_t offset),
-    (fd, buffer, size, offset), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, preadv,
+TRANSFER_WRAP(pread, (int fd, void *buffer, size_t size, off_t offset),
+    (fd, buffer, size, offset))
+TRANSFER_WRAP(preadv,
     (int fd, const struct iovec *iov, int count, off_t offset),
-    (fd, iov, count, offset), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, preadv2,
+    (fd, iov, count, offset))
+TRANSFER_WRAP(preadv2,
     (int fd, const struct iovec *iov, int count, off_t offset, int flags),
-    (fd, iov, count, offset, flags), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, pwrite,
-    (int fd, const void *buffer, size_t size, off_t offset),
-    (fd, buffer, size, offset), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, pwritev,
+    (fd, iov, count, offset, flags))
+TRANSFER_WRAP(pwrite, (int fd, const void *buffer, size_t size, off_t offset),
+    (fd, buffer, size, offset))
+TRANSFER_WRAP(pwritev,
     (int fd, const struct iovec *iov, int count, off_t offset),
-    (fd, iov, count, offset), FAULT_ERRNO)
-FAULT_WRAP(ssize_t, pwritev2,
+    (fd, iov, count, offset))
+TRANSFER_WRAP(pwritev2,
     (int fd, const struct iovec *iov, int count, off_t offset, int flags),
-    (fd, iov, count, offset, flags), FAULT_ERRNO)
+    (fd, iov, count, offset, flags))
 FAULT_WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags),
     (fd, message, flags), FAULT_ERRNO)
 FAULT_WRAP(int, renameat,
@@ -145,6 +161,17 @@ __wrap_openat(int directory, const char *path, int flags, ...)
 	{                                                                      \
 		"uring " #how ": " #act, #symbol, error, 0, URING, act_##how,  \
 		    ACT_##act                                                  \
+	}
+
+#define SHORT(act, symbol)                                                     \
+	{                                                                      \
+		"short: " #act, #symbol, FAULT_SHORT, 0, POSIX, act_shortened, \
+		    ACT_##act                                                  \
+	}
+#define COMMIT(end, mode, symbol, error)                                       \
+	{                                                                      \
+		"commit " #end ": " #mode, #symbol, error, 0, POSIX,           \
+		    commit_##end, FILCH_COMMIT_##mode                          \
 	}
 
 static const struct fault_case cases[] = {
@@ -272,6 +299,29 @@ static const struct fault_case cases[] = {
 	ENDURED(TTY_READ, read, EAGAIN),
 	ENDURED(TTY_READ, poll, EINTR),
 	ENDURED(TTY_READ, poll, ENOMEM),
+	/* short transfers; one that was inline is made whole by the pool */
+	ENDURED(READ, preadv2, FAULT_SHORT),
+	SHORT(READ_COLD, pread),
+	SHORT(READV, preadv),
+	SHORT(WRITE, pwrite),
+	SHORT(WRITEV, pwritev),
+	SHORT(WRITE_DURABLE, pwritev2),
+	/* commits */
+	COMMIT(durable, FDATASYNC, pwrite, EINTR),
+	COMMIT(durable, FDATASYNC, pwrite, FAULT_SHORT),
+	COMMIT(durable, DSYNC, pwritev2, EINTR),
+	COMMIT(durable, DSYNC, pwritev2, EOPNOTSUPP),
+	COMMIT(durable, FDATASYNC, fdatasync, EINTR),
+	COMMIT(failed, FDATASYNC, pwrite, ENOSPC),
+	COMMIT(failed, FDATASYNC, pwrite, EIO),
+	COMMIT(failed, DSYNC, pwritev2, ENOSPC),
+	COMMIT(failed, DSYNC, pwritev2, EIO),
+	COMMIT(failed, FDATASYNC, fdatasync, EINVAL),
+	COMMIT(failed, FSYNC, fsync, EROFS),
+	COMMIT(poisoned, FDATASYNC, fdatasync, EIO),
+	COMMIT(poisoned, FDATASYNC, fdatasync, ENOSPC),
+	COMMIT(poisoned, FSYNC, fsync, EDQUOT),
+	COMMIT(group_poisoned, FDATASYNC, fdatasync, EIO),
 };
 
 int

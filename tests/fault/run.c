@@ -79,22 +79,7 @@ FAULT_WRAP(int, io_uring_enter,
     (fd, submit, wait, flags, mask), FAULT_NEGATIVE)
 #endif
 
-/* The work comes out right. */
-static void
-endured(const struct fault_case *one, unsigned at)
-{
-	struct filch_executor *executor = NULL;
-
-	fault_leak_begin();
-	fault_arm(one->symbol, one->error, at, one->every);
-	FAULT_EQUAL(work_create(one->driver, &executor), 0);
-	work_all(executor);
-	filch_executor_destroy(executor);
-	fault_disarm();
-	fault_leak_end();
-}
-
-/* The same, but only after creating. */
+/* All work comes out right; creating is left alone. */
 static void
 endured_later(const struct fault_case *one, unsigned at)
 {
@@ -113,37 +98,39 @@ endured_later(const struct fault_case *one, unsigned at)
 #define POSIX FILCH_DRIVER_POSIX
 
 static const struct fault_case cases[] = {
-	{ "posix sleeps", "ppoll", EINTR, 0, POSIX, endured, 0 },
-	{ "posix sleeps", "ppoll", ENOMEM, 0, POSIX, endured, 0 },
-	{ "posix sleeps, storm", "ppoll", EINTR, 2, POSIX, endured, 0 },
-	{ "posix drains its pipe", "read", EINTR, 0, POSIX, endured, 0 },
-	{ "posix drains its pipe", "read", EAGAIN, 0, POSIX, endured, 0 },
-	{ "posix drains its pipe, storm", "read", EINTR, 2, POSIX, endured, 0 },
-	{ "posix interrupts", "write", EINTR, 0, POSIX, endured, 0 },
-	{ "posix interrupts, storm", "write", EINTR, 2, POSIX, endured, 0 },
+	{ "posix sleeps", "ppoll", EINTR, 0, POSIX, work_endured, 0 },
+	{ "posix sleeps", "ppoll", ENOMEM, 0, POSIX, work_endured, 0 },
+	{ "posix sleeps, storm", "ppoll", EINTR, 2, POSIX, work_endured, 0 },
+	{ "posix drains its pipe", "read", EINTR, 0, POSIX, work_endured, 0 },
+	{ "posix drains its pipe", "read", EAGAIN, 0, POSIX, work_endured, 0 },
+	{ "posix drains its pipe, storm", "read", EINTR, 2, POSIX, work_endured,
+	    0 },
+	{ "posix interrupts", "write", EINTR, 0, POSIX, work_endured, 0 },
+	{ "posix interrupts, storm", "write", EINTR, 2, POSIX, work_endured,
+	    0 },
 	{ "posix pool", "pthread_create", EAGAIN, 0, POSIX, endured_later, 0 },
 	{ "posix pool, never", "pthread_create", EAGAIN, 1, POSIX,
 	    endured_later, 0 },
 	{ "posix pool, short-lived", "pthread_cond_timedwait", ETIMEDOUT, 0,
-	    POSIX, endured, 0 },
+	    POSIX, work_endured, 0 },
 	{ "posix pool, storm", "pthread_cond_timedwait", ETIMEDOUT, 2, POSIX,
-	    endured, 0 },
+	    work_endured, 0 },
 #if defined(FILCH_HAVE_URING)
-	{ "uring sleeps", "syscall", EINTR, 0, URING, endured, 0 },
-	{ "uring sleeps", "syscall", EAGAIN, 0, URING, endured, 0 },
-	{ "uring sleeps, storm", "syscall", EINTR, 2, URING, endured, 0 },
-	{ "uring enters", "io_uring_enter", EINTR, 0, URING, endured, 0 },
-	{ "uring enters", "io_uring_enter", EAGAIN, 0, URING, endured, 0 },
-	{ "uring enters", "io_uring_enter", EBUSY, 0, URING, endured, 0 },
-	{ "uring enters, storm", "io_uring_enter", EINTR, 2, URING, endured,
-	    0 },
-	{ "uring enters, storm", "io_uring_enter", EAGAIN, 2, URING, endured,
-	    0 },
+	{ "uring sleeps", "syscall", EINTR, 0, URING, work_endured, 0 },
+	{ "uring sleeps", "syscall", EAGAIN, 0, URING, work_endured, 0 },
+	{ "uring sleeps, storm", "syscall", EINTR, 2, URING, work_endured, 0 },
+	{ "uring enters", "io_uring_enter", EINTR, 0, URING, work_endured, 0 },
+	{ "uring enters", "io_uring_enter", EAGAIN, 0, URING, work_endured, 0 },
+	{ "uring enters", "io_uring_enter", EBUSY, 0, URING, work_endured, 0 },
+	{ "uring enters, storm", "io_uring_enter", EINTR, 2, URING,
+	    work_endured, 0 },
+	{ "uring enters, storm", "io_uring_enter", EAGAIN, 2, URING,
+	    work_endured, 0 },
 	{ "uring pool", "pthread_create", EAGAIN, 0, URING, endured_later, 0 },
 	{ "uring pool, never", "pthread_create", EAGAIN, 1, URING,
 	    endured_later, 0 },
 	{ "uring pool, short-lived", "pthread_cond_timedwait", ETIMEDOUT, 0,
-	    URING, endured, 0 },
+	    URING, work_endured, 0 },
 #endif
 };
 

@@ -246,6 +246,8 @@ work_all(struct filch_executor *executor)
 
 	(void)snprintf(
 	    path, sizeof(path), "/tmp/filch-fault-%ld", (long)getpid());
+	/* another process of this number may have been killed */
+	(void)unlink(path);
 	filch_op_init_open(&op, &file, FILCH_DIRECTORY_CURRENT, path,
 	    O_RDWR | O_CREAT | O_EXCL, 0600);
 	FAULT_EQUAL(work_op(executor, &op), 0);
@@ -266,6 +268,21 @@ work_all(struct filch_executor *executor)
 	work_pipe(executor);
 	work_crowd(executor);
 	work_sleep(executor);
+}
+
+/* All work comes out right, from creating to destroying. */
+static inline void
+work_endured(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+
+	fault_leak_begin();
+	fault_arm(one->symbol, one->error, at, one->every);
+	FAULT_EQUAL(work_create(one->driver, &executor), 0);
+	work_all(executor);
+	filch_executor_destroy(executor);
+	fault_disarm();
+	fault_leak_end();
 }
 
 #endif /* TESTS_FAULT_WORK_H */
