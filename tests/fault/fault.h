@@ -54,6 +54,7 @@ static struct {
 	int error;
 	unsigned at;    /* the first call to fail, from 1 */
 	unsigned every; /* then every so many; 0: never again */
+	unsigned burst; /* with it, so many in a row */
 	bool armed;
 	unsigned calls;
 	unsigned fired;
@@ -73,7 +74,7 @@ fault_take(const char *symbol)
 	}
 	call = __atomic_add_fetch(&fault.calls, 1, __ATOMIC_RELAXED);
 	if (call < fault.at ||
-	    (call > fault.at &&
+	    (call > fault.at && call - fault.at >= fault.burst &&
 		(fault.every == 0 || (call - fault.at) % fault.every != 0))) {
 		return (0);
 	}

@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 
 #if defined(FILCH_HAVE_URING)
@@ -94,6 +95,104 @@ endured_later(const struct fault_case *one, unsigned at)
 	fault_leak_end();
 }
 
+/* ---- a submission queue that is full and stays so for a while ---- */
+
+#define RING FILCH_RING_ENTRIES_MIN
+
+struct crowd {
+	struct filch_task task;
+	struct filch_batch batch;
+	struct filch_file ends[2];
+	struct filch_op ops[RING + 1];
+	struct filch_op *pointers[RING + 1];
+	char bytes[RING];
+	size_t failed;
+};
+
+static enum filch_poll
+crowd_poll(struct filch_task *task)
+{
+	struct crowd *self = filch_container_of(task, struct crowd, task);
+
+	return (filch_batch_poll(&self->batch, task, &self->failed));
+}
+
+/* As many reads as the queue holds, and behind them what they wait for. */
+static void
+crowd_start(struct filch_executor *executor, struct crowd *self, unsigned count)
+{
+	int fds[2];
+	unsigned i;
+
+	FAULT_EQUAL(pipe2(fds, O_CLOEXEC), 0);
+	for (i = 0; i < 2; i++) {
+		FAULT_EQUAL(filch_file_init(&self->ends[i], fds[i]), 0);
+	}
+	for (i = 0; i < RING; i++) {
+		filch_op_init_read(&self->ops[i], &self->ends[0],
+		    &self->bytes[i], 1, FILCH_OFFSET_CURRENT);
+		self->pointers[i] = &self->ops[i];
+	}
+	filch_op_init_write(&self->ops[RING], &self->ends[1], "12345678", RING,
+	    FILCH_OFFSET_CURRENT);
+	self->pointers[RING] = &self->ops[RING];
+	filch_batch_init(&self->batch, self->pointers, count);
+	filch_task_init(&self->task, crowd_poll, NULL);
+	FAULT_EQUAL(filch_executor_spawn_joinable(executor, &self->task), 0);
+}
+
+static void
+crowd_run(const struct fault_case *one, unsigned at, bool is_cancelled)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct filch_executor *executor = NULL;
+	struct crowd crowd;
+	unsigned i;
+
+	options.worker_count = 1;
+	options.driver = (enum filch_driver_kind)one->driver;
+	options.ring_entries = RING;
+	fault_leak_begin();
+	FAULT_EQUAL(filch_executor_create(&options, &executor), 0);
+	fault.burst = (unsigned)one->what;
+	fault_arm(one->symbol, one->error, at, one->every);
+	crowd_start(executor, &crowd, is_cancelled ? RING : RING + 1);
+	if (is_cancelled) {
+		while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) < at) {
+			sched_yield();
+		}
+		for (i = 0; i < RING; i++) {
+			filch_op_cancel(&crowd.ops[i]);
+		}
+	}
+	FAULT_EQUAL(filch_task_join(&crowd.task), 0);
+	fault_disarm();
+	FAULT_EQUAL(crowd.failed, is_cancelled ? RING : 0);
+	filch_executor_destroy(executor);
+	for (i = 0; i < RING; i++) {
+		FAULT_EQUAL(filch_op_result(&crowd.ops[i]),
+		    is_cancelled ? -ECANCELED : 1);
+	}
+	(void)close(crowd.ends[0].fd);
+	(void)close(crowd.ends[1].fd);
+	fault_leak_end();
+}
+
+static void
+crowd_ends(const struct fault_case *one, unsigned at)
+{
+	crowd_run(one, at, false);
+}
+
+static void
+crowd_is_cancelled(const struct fault_case *one, unsigned at)
+{
+	/* the first call is sure to be made before anything is cancelled */
+	if (at == 1) {
+		crowd_run(one, at, true);
+	}
+}
+
 #define URING FILCH_DRIVER_URING
 #define POSIX FILCH_DRIVER_POSIX
 
@@ -126,6 +225,15 @@ static const struct fault_case cases[] = {
 	    work_endured, 0 },
 	{ "uring enters, storm", "io_uring_enter", EAGAIN, 2, URING,
 	    work_endured, 0 },
+	{ "uring full, 2", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 2 },
+	{ "uring full, 3", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 3 },
+	{ "uring full, 4", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 4 },
+	{ "uring full, 5", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 5 },
+	{ "uring full, 9", "io_uring_enter", EINTR, 0, URING, crowd_ends, 9 },
+	{ "uring full, cancelled", "io_uring_enter", EAGAIN, 0, URING,
+	    crowd_is_cancelled, 200000 },
+	{ "uring full, cancelled", "io_uring_enter", EBUSY, 0, URING,
+	    crowd_is_cancelled, 200000 },
 	{ "uring pool", "pthread_create", EAGAIN, 0, URING, endured_later, 0 },
 	{ "uring pool, never", "pthread_create", EAGAIN, 1, URING,
 	    endured_later, 0 },
