@@ -27,7 +27,9 @@ struct filch__shard;
  */
 enum filch__op_state {
 	FILCH__OP_IDLE = 0,     /* prepared */
+	FILCH__OP_GATHERED,     /* on its way into its shard's queue */
 	FILCH__OP_WAITING,      /* in its shard's queue, waiting for room */
+	FILCH__OP_TAKEN_OUT,    /* out of it again, about to be completed */
 	FILCH__OP_KERNEL,       /* the kernel has it */
 	FILCH__OP_POLLING,      /* waiting for its descriptor to get ready */
 	FILCH__OP_POOL,         /* in the blocking pool's queue */

@@ -287,6 +287,24 @@ filch__uring_entry_publish(
 
 /* ---- submitting ---- */
 
+/* Let op wait for an entry.  Lock held. */
+static void
+waiting_push(struct filch__uring_shard *us, struct filch_op *op)
+{
+	filch__op_queue_push(&us->waiting, op);
+	/* release [OP1]: who cancels sees the operation's shard */
+	filch__u32_store_release(&op->priv.state, FILCH__OP_WAITING);
+}
+
+/* Take op out, to complete it: nobody else does.  Lock held. */
+static void
+waiting_take_out(struct filch__uring_shard *us, struct filch_op *op)
+{
+	filch__op_queue_remove(&us->waiting, op);
+	/* relaxed: the lock orders it */
+	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_TAKEN_OUT);
+}
+
 /* Move what was gathered to the end of the waiting, in order.  Lock held. */
 static void
 gathered_take(struct filch__uring_shard *us)
@@ -305,7 +323,7 @@ gathered_take(struct filch__uring_shard *us)
 	while (first != NULL) {
 		op = first;
 		first = op->priv.next;
-		filch__op_queue_push(&us->waiting, op);
+		waiting_push(us, op);
 	}
 }
 
@@ -330,15 +348,6 @@ filch__uring_issue(struct filch__uring_shard *us)
 	}
 }
 
-/* Let op wait for an entry.  Lock held. */
-static void
-waiting_push(struct filch__uring_shard *us, struct filch_op *op)
-{
-	filch__op_queue_push(&us->waiting, op);
-	/* release [OP1]: who cancels sees the operation's shard */
-	filch__u32_store_release(&op->priv.state, FILCH__OP_WAITING);
-}
-
 /* Submit op only if there is room for it now. */
 static void
 submit_nowait(struct filch__shard *shard, struct filch_op *op)
@@ -354,7 +363,7 @@ submit_nowait(struct filch__shard *shard, struct filch_op *op)
 		filch__uring_issue(us);
 		refused = us->waiting.head != NULL;
 		if (refused) {
-			filch__op_queue_remove(&us->waiting, op);
+			waiting_take_out(us, op);
 		}
 	}
 	filch__lock_leave(&us->lock);
@@ -387,7 +396,7 @@ uring_submit(struct filch__shard *shard, struct filch_op *op)
 		return;
 	}
 	/* release [OP1]: who cancels sees the operation's shard */
-	filch__u32_store_release(&op->priv.state, FILCH__OP_WAITING);
+	filch__u32_store_release(&op->priv.state, FILCH__OP_GATHERED);
 	/* relaxed: the CAS checks it */
 	top = filch__ptr_load_relaxed(&us->gathered);
 	do {
@@ -665,12 +674,18 @@ uring_cancel(struct filch_op *op)
 
 	filch__lock_take(&us->lock);
 	gathered_take(us);
+	/* [OP1] pairs with uring_submit, which its worker is in: op is not
+	 * there yet, and will be in a moment */
+	while (filch__u32_load_acquire(&op->priv.state) == FILCH__OP_GATHERED) {
+		sched_yield();
+		gathered_take(us);
+	}
 	op->priv.stop_asked = 1;
 	/* relaxed: changed under the lock, or by the pool, which looks too */
 	switch (
 	    (enum filch__op_state)filch__u32_load_relaxed(&op->priv.state)) {
 	case FILCH__OP_WAITING:
-		filch__op_queue_remove(&us->waiting, op);
+		waiting_take_out(us, op);
 		finished = true;
 		break;
 	case FILCH__OP_KERNEL:
@@ -690,6 +705,8 @@ uring_cancel(struct filch_op *op)
 		finished = filch__pool_cancel(&shard->reactor->pool, op);
 		break;
 	case FILCH__OP_IDLE:
+	case FILCH__OP_GATHERED:
+	case FILCH__OP_TAKEN_OUT:
 	case FILCH__OP_POOL_RUNNING:
 	case FILCH__OP_DONE:
 	case FILCH__OP_SPENT:
@@ -714,6 +731,10 @@ uring_cancel_all(struct filch__shard *shard)
 	filch__lock_take(&us->lock);
 	gathered_take(us);
 	list = filch__op_queue_take_all(&us->waiting);
+	for (op = list; op != NULL; op = op->priv.next) {
+		/* relaxed: the lock orders it; nobody else completes it */
+		filch__u32_store_relaxed(&op->priv.state, FILCH__OP_TAKEN_OUT);
+	}
 	filch__uring_issue(us);
 	/* relaxed: changed under the lock */
 	if (filch__u32_load_relaxed(&us->in_flight) > 0) {
