@@ -16,7 +16,7 @@
  *           top once had, so that push need not read the thieves' line.
  * States    empty -> holding   push        owner    bottom + 1
  *           holding -> less    pop_newest  owner    bottom - 1, the last one
- *                                                   by CAS on top
+ *                                                   by CAS on top, like a steal
  *           holding -> less    pop_oldest  owner    CAS on top
  *           holding -> less    steal       thief    CAS on top
  * Invariant bottom - top, as a signed number, is between -1 and the capacity;
@@ -135,11 +135,20 @@ filch__deque_pop_newest(struct filch__deque *deque)
 	 * and [DQ3] decides */
 	uint64_t bottom = filch__u64_load_relaxed(&deque->bottom);
 	uint64_t top = filch__u64_load_relaxed(&deque->top);
-	int64_t distance;
+	int64_t distance = filch__deque_distance(top, bottom);
 	void *item;
 
-	if (filch__deque_distance(top, bottom) <= 0) {
+	if (distance <= 0) {
 		return (NULL);
+	}
+	if (distance == 1) {
+		/* relaxed: this thread wrote it */
+		item = filch__ptr_load_relaxed(filch__deque_slot(deque, top));
+		/* [DQ3] pairs with the CAS of the thieves: if it fails, one of
+		 * them has the only item */
+		return (filch__u64_cas_seq_cst(&deque->top, &top, top + 1)
+			? item
+			: NULL);
 	}
 	bottom--;
 	/* [DQ3] pairs with the loads of top and bottom in a steal */

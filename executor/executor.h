@@ -55,10 +55,11 @@ struct filch__worker {
 	uint32_t turn;                   /* (w) of the lanes */
 	uint32_t lifo_runs;              /* (w) */
 	uint32_t random;                 /* (w) */
-	uint32_t notify_after;           /* (w) polls until peers are told */
-	bool notify;                     /* (w) tell peers after this poll */
-	bool reaping;                    /* (w) wakes come from completions */
-	bool searching;                  /* (w) counted as such in idle */
+	uint32_t looks_seen; /* (w) when the oldest spawned task had its turn */
+	uint32_t notify_after; /* (w) polls until peers are told */
+	bool notify;           /* (w) tell peers after this poll */
+	bool reaping;          /* (w) wakes come from completions */
+	bool searching;        /* (w) counted as such in idle */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
 	filch__u32 awake; /* (a) by the worker; not parked */
 	struct filch__deque woken;
@@ -82,6 +83,7 @@ struct filch_executor {
 	filch__u64 outside_finished;                     /* (a) */
 	filch__u64 entrants; /* (a) outside wakes under way [EX2] */
 	FILCH__CACHE_ALIGNED filch__u32 monitoring; /* (a) [MO1] */
+	filch__u32 looks;    /* (a) by the reactor thread, at the workers */
 	uint64_t tick_ns;    /* the reactor thread's: last look */
 	unsigned idle_ticks; /* the reactor thread's */
 	struct filch__lock orphan_lock;

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Workers: finding work, running it, parking; and the reactor thread's look
- * after workers that are stuck.
+ * Workers: finding work, running it, parking.
  *
  * Orderings [WK1] the LIFO slot changes hands by acq_rel exchange: who takes a
  *           task sees what the one who put it there had done.
  *           [WK2] who publishes work fences, then looks for sleepers (idle.h);
  *           who parks says so by a seq_cst change, then looks for work.
- *           [MO1] a worker that wakes has left the sleepers by a seq_cst
- *           change before it loads monitoring; the reactor thread stores
- *           monitoring 0 and then looks at the sleepers once more.
+ *           [MO1] in monitor.c.
  */
 #include "executor.h"
 
@@ -25,20 +22,15 @@
 /* Pauses to see whether the owner of a LIFO slot is stuck. */
 #define LIFO_STEAL_PAUSES 64
 
-/* The oldest spawned task gets its turn once in so many (a power of two). */
-#define SPAWNED_OLDEST_INTERVAL 16
+/*
+ * The oldest spawned task gets its turn once in so many looks of the reactor
+ * thread, about every 3 ms.  Seldom: in a task tree it is the largest subtree,
+ * and each one opened adds its children to what is alive.
+ */
+#define SPAWNED_OLDEST_LOOKS 8
 
 /* Tasks moved at once, from the injector or a victim. */
 #define MOVE_MAX 128
-
-/*
- * How often the reactor thread looks at workers while any is awake, and after
- * how many looks at a sleeping executor it stops.  A worker is stuck if it has
- * polled nothing between two looks, so its completions wait for two intervals
- * at most: less than a millisecond.
- */
-#define MONITOR_INTERVAL_NS 400000
-#define MONITOR_IDLE_TICKS  25
 
 FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
     __attribute__((tls_model("initial-exec")));
@@ -46,8 +38,9 @@ FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
 static struct filch_task *worker_next(struct filch__worker *);
 static struct filch_task *worker_next_local(struct filch__worker *);
 static struct filch_task *worker_take_injected(struct filch__worker *);
+static struct filch_task *worker_take_oldest(struct filch__worker *);
 static void worker_drive(struct filch__worker *);
-static void worker_after_poll(struct filch__worker *);
+static void worker_tell_peers(struct filch__worker *);
 static struct filch_task *worker_search(struct filch__worker *);
 static struct filch_task *worker_steal(
     struct filch__worker *, struct filch__worker *);
@@ -73,8 +66,8 @@ filch__worker_main(void *arg)
 			worker_park(worker);
 			continue;
 		}
+		worker_tell_peers(worker);
 		filch__task_run(worker, task);
-		worker_after_poll(worker);
 	}
 	filch__shard_current = NULL;
 	filch__worker_current = NULL;
@@ -200,6 +193,9 @@ worker_next(struct filch__worker *worker)
 	if (worker->tick % worker->executor->options.event_interval == 0) {
 		worker_drive(worker);
 		task = worker_take_injected(worker);
+		if (task == NULL) {
+			task = worker_take_oldest(worker);
+		}
 		if (task != NULL) {
 			return (task);
 		}
@@ -246,15 +242,25 @@ worker_next_local(struct filch__worker *worker)
 			return (task);
 		}
 	}
-	if (worker->turn % SPAWNED_OLDEST_INTERVAL == 0) {
-		task = filch__deque_pop_oldest(&worker->spawned);
-	} else {
-		task = filch__deque_pop_newest(&worker->spawned);
-	}
+	task = filch__deque_pop_newest(&worker->spawned);
 	if (task == NULL) {
 		task = filch__deque_pop_oldest(&worker->woken);
 	}
 	return (task);
+}
+
+/* The spawned task that has waited longest, now and then; or NULL. */
+static struct filch_task *
+worker_take_oldest(struct filch__worker *worker)
+{
+	/* relaxed: a clock, nothing hangs on it */
+	uint32_t looks = filch__u32_load_relaxed(&worker->executor->looks);
+
+	if (looks - worker->looks_seen < SPAWNED_OLDEST_LOOKS) {
+		return (NULL);
+	}
+	worker->looks_seen = looks;
+	return (filch__deque_pop_oldest(&worker->spawned));
 }
 
 /* This worker's share of the injector: one task to run, the rest queued. */
@@ -315,16 +321,24 @@ worker_drive(struct filch__worker *worker)
  * they ask for more hands; of tasks woken by completions only if they are
  * still there some polls later, since waking a peer costs more than most of
  * them need.  If one of them is long, the reactor thread tells.
+ *
+ * Called with the next task in hand, so that one task which follows another
+ * wakes nobody: the peer would find nothing, or drag it over to its own cache.
  */
 static void
-worker_after_poll(struct filch__worker *worker)
+worker_tell_peers(struct filch__worker *worker)
 {
 	if (worker->notify_after > 0 && --worker->notify_after == 0 &&
 	    !filch__deque_is_empty(&worker->woken)) {
 		worker->notify = true;
 	}
-	if (worker->notify) {
-		worker->notify = false;
+	if (!worker->notify) {
+		return;
+	}
+	worker->notify = false;
+	if (!filch__deque_is_empty(&worker->spawned) ||
+	    !filch__deque_is_empty(&worker->woken) ||
+	    !filch__injector_is_empty(&worker->executor->injector)) {
 		filch__worker_notify(worker->executor);
 	}
 }
@@ -384,20 +398,24 @@ worker_search(struct filch__worker *worker)
 	return (task);
 }
 
-/* Up to half of what victim has queued: one task to run, the rest queued. */
+/*
+ * Up to half of what victim has queued: one task to run, the rest queued in
+ * the lanes they come from, so that a task tree stays depth first here too.
+ */
 static struct filch_task *
 worker_steal(struct filch__worker *worker, struct filch__worker *victim)
 {
 	void *items[MOVE_MAX];
-	struct filch_task *task = NULL;
-	unsigned count = 0;
+	unsigned woken = 0;
+	unsigned count;
 	size_t half;
 	unsigned i;
 
 	if (!filch__deque_is_empty(&victim->woken)) {
-		count =
+		woken =
 		    filch__deque_steal_half(&victim->woken, items, MOVE_MAX);
 	}
+	count = woken;
 	half = (filch__deque_count(&victim->spawned) + 1) / 2;
 	if (half > MOVE_MAX - count) {
 		half = MOVE_MAX - count;
@@ -411,14 +429,17 @@ worker_steal(struct filch__worker *worker, struct filch__worker *victim)
 	}
 	filch__counter_add(&worker->counters.steals, 1);
 	filch__counter_add(&worker->counters.tasks_stolen, count);
-	task = items[0];
 	for (i = 1; i < count; i++) {
-		filch__worker_push_woken(worker, items[i]);
+		if (i < woken) {
+			filch__worker_push_woken(worker, items[i]);
+		} else {
+			filch__worker_push_spawned(worker, items[i]);
+		}
 	}
 	if (count > 1) {
 		worker->notify = true;
 	}
-	return (task);
+	return (items[0]);
 }
 
 /*
@@ -514,70 +535,4 @@ worker_park(struct filch__worker *worker)
 	if (claimed && !filch__executor_has_work(executor)) {
 		filch__counter_add(&worker->counters.spurious_wakes, 1);
 	}
-}
-
-/* ---- the reactor thread's look ---- */
-
-/*
- * A worker has polled nothing since the last look: take over what it holds up.
- * Its completions go to the injector, its queues to whoever is woken.
- */
-static void
-monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
-{
-	const struct filch__driver *driver = executor->reactor.driver;
-	int sleeper;
-
-	driver->flush(worker->shard);
-	(void)driver->reap(worker->shard);
-	if (filch__worker_has_work(worker)) {
-		filch__fence_seq_cst(); /* [WK2] pairs with worker_park */
-		sleeper = filch__idle_claim_any(&executor->idle);
-		if (sleeper >= 0) {
-			driver->wake(executor->workers[sleeper].shard);
-		}
-	}
-}
-
-uint64_t
-filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
-{
-	struct filch_executor *executor =
-	    FILCH__CONTAINER_OF(host, struct filch_executor, host);
-	unsigned i;
-
-	/* [MO1] pairs with worker_monitor */
-	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
-		return (FILCH_NEVER);
-	}
-	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
-		return (executor->tick_ns + MONITOR_INTERVAL_NS);
-	}
-	executor->tick_ns = now_ns;
-	if (filch__idle_parked(&executor->idle) < executor->worker_count) {
-		executor->idle_ticks = 0;
-	} else if (++executor->idle_ticks >= MONITOR_IDLE_TICKS) {
-		executor->idle_ticks = 0;
-		/* [MO1] pairs with worker_monitor */
-		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 0);
-		if (filch__idle_parked(&executor->idle) ==
-		    executor->worker_count) {
-			return (FILCH_NEVER);
-		}
-		/* [MO1] pairs with worker_monitor */
-		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 1);
-	}
-	for (i = 0; i < executor->worker_count; i++) {
-		struct filch__worker *worker = &executor->workers[i];
-		/* relaxed: hints; a wrong one costs a look at the ring */
-		uint64_t polls =
-		    filch__u64_load_relaxed(&worker->counters.polls);
-
-		if (polls == worker->polls_seen &&
-		    filch__u32_load_relaxed(&worker->awake) != 0) {
-			monitor_rescue(executor, worker);
-		}
-		worker->polls_seen = polls;
-	}
-	return (now_ns + MONITOR_INTERVAL_NS);
 }

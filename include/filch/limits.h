@@ -9,11 +9,12 @@
 #define FILCH_WORKERS_MAX 1024
 
 /*
- * Tasks in each of a worker's two deques.  Large enough that a burst of wakes
- * stays on its worker, small enough that its slots stay in the first-level
- * cache.  A power of two, since an index is masked into a slot.
+ * Tasks in each of a worker's two deques.  Large enough that a burst of spawns
+ * or wakes stays on its worker, small enough that its slots, of which only
+ * those in use are touched, stay in the second-level cache.  A power of two,
+ * since an index is masked into a slot.
  */
-#define FILCH_DEQUE_CAPACITY_DEFAULT 256
+#define FILCH_DEQUE_CAPACITY_DEFAULT 16384
 #define FILCH_DEQUE_CAPACITY_MIN     4
 #define FILCH_DEQUE_CAPACITY_MAX     65536
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Monitor: the reactor thread's look after workers that are stuck.
+ *
+ * Orderings [MO1] a worker that wakes has left the sleepers by a seq_cst
+ *           change before it loads monitoring; the reactor thread stores
+ *           monitoring 0 and then looks at the sleepers once more.
+ *           [WK2] as in worker.c: work, fence, sleepers.
+ */
+#include "executor.h"
+
+/*
+ * How often the reactor thread looks at workers while any is awake, and after
+ * how many looks at a sleeping executor it stops.  A worker is stuck if it has
+ * polled nothing between two looks, so its completions wait for two intervals
+ * at most: less than a millisecond.
+ */
+#define MONITOR_INTERVAL_NS 400000
+#define MONITOR_IDLE_TICKS  25
+
+/*
+ * A worker has polled nothing since the last look: take over what it holds up.
+ * Its completions go to the injector, its queues to whoever is woken.
+ */
+static void
+monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
+{
+	const struct filch__driver *driver = executor->reactor.driver;
+	int sleeper;
+
+	driver->flush(worker->shard);
+	(void)driver->reap(worker->shard);
+	if (filch__worker_has_work(worker)) {
+		filch__fence_seq_cst(); /* [WK2] pairs with worker_park */
+		sleeper = filch__idle_claim_any(&executor->idle);
+		if (sleeper >= 0) {
+			driver->wake(executor->workers[sleeper].shard);
+		}
+	}
+}
+
+uint64_t
+filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
+{
+	struct filch_executor *executor =
+	    FILCH__CONTAINER_OF(host, struct filch_executor, host);
+	unsigned i;
+
+	/* [MO1] pairs with worker_monitor */
+	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
+		return (FILCH_NEVER);
+	}
+	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
+		return (executor->tick_ns + MONITOR_INTERVAL_NS);
+	}
+	executor->tick_ns = now_ns;
+	/* relaxed: only this thread writes it, and it is a clock */
+	filch__u32_store_relaxed(
+	    &executor->looks, filch__u32_load_relaxed(&executor->looks) + 1);
+	if (filch__idle_parked(&executor->idle) < executor->worker_count) {
+		executor->idle_ticks = 0;
+	} else if (++executor->idle_ticks >= MONITOR_IDLE_TICKS) {
+		executor->idle_ticks = 0;
+		/* [MO1] pairs with worker_monitor */
+		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 0);
+		if (filch__idle_parked(&executor->idle) ==
+		    executor->worker_count) {
+			return (FILCH_NEVER);
+		}
+		/* [MO1] pairs with worker_monitor */
+		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 1);
+	}
+	for (i = 0; i < executor->worker_count; i++) {
+		struct filch__worker *worker = &executor->workers[i];
+		/* relaxed: hints; a wrong one costs a look at the ring */
+		uint64_t polls =
+		    filch__u64_load_relaxed(&worker->counters.polls);
+
+		if (polls == worker->polls_seen &&
+		    filch__u32_load_relaxed(&worker->awake) != 0) {
+			monitor_rescue(executor, worker);
+		}
+		worker->polls_seen = polls;
+	}
+	return (now_ns + MONITOR_INTERVAL_NS);
+}
