@@ -57,6 +57,8 @@ struct filch__worker {
 	uint32_t random;                 /* (w) */
 	uint32_t looks_seen; /* (w) when the oldest spawned task had its turn */
 	uint32_t notify_after; /* (w) polls until peers are told */
+	uint32_t sleeps;       /* (w) attempts to, for probes */
+	bool is_prompt;        /* (w) operations are finished on the spot */
 	bool notify;           /* (w) tell peers after this poll */
 	bool reaping;          /* (w) wakes come from completions */
 	bool searching;        /* (w) counted as such in idle */
@@ -65,7 +67,8 @@ struct filch__worker {
 	struct filch__deque woken;
 	struct filch__deque spawned;
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
-	uint64_t polls_seen; /* the reactor thread's */
+	uint64_t polls_seen; /* the reactor thread's, at its last look */
+	bool queued_seen;    /* the same */
 };
 
 struct filch_executor {

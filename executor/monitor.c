@@ -76,11 +76,17 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 		uint64_t polls =
 		    filch__u64_load_relaxed(&worker->counters.polls);
 
+		bool queued = filch__worker_has_work(worker);
+
 		if (polls == worker->polls_seen &&
 		    filch__u32_load_relaxed(&worker->awake) != 0) {
 			monitor_rescue(executor, worker);
+		} else if (queued && worker->queued_seen) {
+			/* it is busy, and has not told of all it has */
+			filch__worker_notify(executor);
 		}
 		worker->polls_seen = polls;
+		worker->queued_seen = queued;
 	}
 	return (now_ns + MONITOR_INTERVAL_NS);
 }

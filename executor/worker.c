@@ -14,7 +14,10 @@
 #include "../include/private/task_waker.h"
 
 /* A peer is told of tasks woken by completions after so many polls. */
-#define NOTIFY_AFTER_POLLS 8
+#define NOTIFY_AFTER_POLLS 32
+
+/* Attempts to see whether operations are finished on the spot. */
+#define PROMPT_PROBE 16
 
 /* Rounds over all victims before a searching worker goes to sleep. */
 #define SEARCH_ROUNDS 4
@@ -39,7 +42,9 @@ static struct filch_task *worker_next(struct filch__worker *);
 static struct filch_task *worker_next_local(struct filch__worker *);
 static struct filch_task *worker_take_injected(struct filch__worker *);
 static struct filch_task *worker_take_oldest(struct filch__worker *);
+static void worker_flush(struct filch__worker *);
 static void worker_drive(struct filch__worker *);
+static void worker_drive_before_sleep(struct filch__worker *);
 static void worker_tell_peers(struct filch__worker *);
 static struct filch_task *worker_search(struct filch__worker *);
 static struct filch_task *worker_steal(
@@ -151,8 +156,10 @@ filch__worker_has_work(const struct filch__worker *worker)
 	    !filch__deque_is_empty(&worker->spawned));
 }
 
-bool
-filch__executor_has_work(const struct filch_executor *executor)
+/* True if work is queued anywhere but on the given worker (or NULL). */
+static bool
+executor_has_work_beside(
+    const struct filch_executor *executor, const struct filch__worker *except)
 {
 	unsigned i;
 
@@ -160,11 +167,19 @@ filch__executor_has_work(const struct filch_executor *executor)
 		return (true);
 	}
 	for (i = 0; i < executor->worker_count; i++) {
-		if (filch__worker_has_work(&executor->workers[i])) {
+		const struct filch__worker *worker = &executor->workers[i];
+
+		if (worker != except && filch__worker_has_work(worker)) {
 			return (true);
 		}
 	}
 	return (false);
+}
+
+bool
+filch__executor_has_work(const struct filch_executor *executor)
+{
+	return (executor_has_work_beside(executor, NULL));
 }
 
 void
@@ -197,6 +212,7 @@ worker_next(struct filch__worker *worker)
 			task = worker_take_oldest(worker);
 		}
 		if (task != NULL) {
+			worker_found_work(worker);
 			return (task);
 		}
 	}
@@ -205,7 +221,7 @@ worker_next(struct filch__worker *worker)
 		task = worker_take_injected(worker);
 	}
 	if (task == NULL) {
-		worker_drive(worker);
+		worker_drive_before_sleep(worker);
 		task = worker_next_local(worker);
 	}
 	if (task != NULL) {
@@ -299,21 +315,54 @@ worker_take_injected(struct filch__worker *worker)
 	return (tasks[0]);
 }
 
-/* Hand gathered operations to the kernel and take what it has finished. */
+/* Hand gathered operations to the kernel. */
 static void
-worker_drive(struct filch__worker *worker)
+worker_flush(struct filch__worker *worker)
 {
-	const struct filch__driver *driver = worker->executor->reactor.driver;
+	worker->reaping = true;
+	worker->executor->reactor.driver->flush(worker->shard);
+	worker->reaping = false;
+}
+
+/* Take what the kernel has finished; returns how many. */
+static unsigned
+worker_reap(struct filch__worker *worker)
+{
 	unsigned count;
 
 	worker->reaping = true;
-	driver->flush(worker->shard);
-	count = driver->reap(worker->shard);
+	count = worker->executor->reactor.driver->reap(worker->shard);
 	worker->reaping = false;
-	filch__reactor_begin_turn(worker->shard);
 	if (count > 1) {
 		worker->notify_after = NOTIFY_AFTER_POLLS;
 	}
+	return (count);
+}
+
+static void
+worker_drive(struct filch__worker *worker)
+{
+	worker_flush(worker);
+	(void)worker_reap(worker);
+	filch__reactor_begin_turn(worker->shard);
+}
+
+/*
+ * The same, for want of tasks.  If what is handed over now takes its time, one
+ * system call hands it over and sleeps; if it is finished on the spot, as with
+ * cached pages, handing it over first saves going to sleep.  Which it is, the
+ * last attempt tells; one in PROMPT_PROBE is made to find out.
+ */
+static void
+worker_drive_before_sleep(struct filch__worker *worker)
+{
+	if (worker->is_prompt || ++worker->sleeps % PROMPT_PROBE == 0) {
+		worker_flush(worker);
+		worker->is_prompt = worker_reap(worker) > 0;
+	} else {
+		(void)worker_reap(worker);
+	}
+	filch__reactor_begin_turn(worker->shard);
 }
 
 /*
@@ -394,6 +443,7 @@ worker_search(struct filch__worker *worker)
 	}
 	if (task != NULL) {
 		worker_found_work(worker);
+		worker_flush(worker);
 	}
 	return (task);
 }
@@ -474,7 +524,10 @@ worker_steal_lifo(struct filch__worker *worker, struct filch__worker *victim)
 	return (task);
 }
 
-/* Leave the search; the last one to do so sees to it that others look on. */
+/*
+ * Leave the search; the last one to do so sees to it that others look on.  Its
+ * own queues need no look: of what it put there it tells peers itself.
+ */
 static void
 worker_found_work(struct filch__worker *worker)
 {
@@ -485,7 +538,7 @@ worker_found_work(struct filch__worker *worker)
 	}
 	worker->searching = false;
 	if (filch__idle_end_search(&executor->idle) &&
-	    filch__executor_has_work(executor)) {
+	    executor_has_work_beside(executor, worker)) {
 		filch__worker_notify(executor);
 	}
 }

@@ -94,6 +94,8 @@ filch__uring_park(struct filch__shard *shard)
 		} else {
 			filch__uring_flush(shard);
 		}
+	} else {
+		filch__uring_flush(shard);
 	}
 	/* [UP1] pairs with filch__uring_wake */
 	(void)filch__u32_exchange_seq_cst(&us->park, PARK_EMPTY);
