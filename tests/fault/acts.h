@@ -23,6 +23,10 @@ enum act_kind {
 	ACT_WRITE,
 	ACT_WRITEV,
 	ACT_WRITE_DURABLE,
+	ACT_READ_ON, /* at the descriptor's own position */
+	ACT_READV_ON,
+	ACT_WRITE_ON,
+	ACT_WRITEV_ON,
 	ACT_FSYNC,
 	ACT_FDATASYNC,
 	ACT_OPEN,
@@ -112,7 +116,7 @@ act_open(struct act *act, enum act_kind kind, int driver)
 	act->fd = open(act->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	FAULT_CHECK(act->fd >= 0);
 	memset(act->data, 'd', sizeof(act->data));
-	FAULT_EQUAL(write(act->fd, act->data, ACT_SIZE), ACT_SIZE);
+	FAULT_EQUAL(pwrite(act->fd, act->data, ACT_SIZE, 0), ACT_SIZE);
 	if (kind >= ACT_PIPE_READ) {
 		(void)close(act->fd);
 		act_connect(act);
@@ -152,6 +156,22 @@ act_prepare_transfer(struct act *act)
 		break;
 	case ACT_WRITEV:
 		filch_op_init_writev(op, file, act->iov, 2, 0);
+		break;
+	case ACT_READ_ON:
+		filch_op_init_read(
+		    op, file, data, ACT_SIZE, FILCH_OFFSET_CURRENT);
+		break;
+	case ACT_READV_ON:
+		filch_op_init_readv(
+		    op, file, act->iov, 2, FILCH_OFFSET_CURRENT);
+		break;
+	case ACT_WRITE_ON:
+		filch_op_init_write(
+		    op, file, data, ACT_SIZE, FILCH_OFFSET_CURRENT);
+		break;
+	case ACT_WRITEV_ON:
+		filch_op_init_writev(
+		    op, file, act->iov, 2, FILCH_OFFSET_CURRENT);
 		break;
 	case ACT_PIPE_WRITE:
 	case ACT_SOCKET_WRITE:
@@ -253,6 +273,8 @@ act_check_transfer(struct act *act, int64_t result)
 	case ACT_WRITE:
 	case ACT_WRITEV:
 	case ACT_WRITE_DURABLE:
+	case ACT_WRITE_ON:
+	case ACT_WRITEV_ON:
 		FAULT_EQUAL(pread(act->fd, got, ACT_SIZE, 0), ACT_SIZE);
 		if (result > 0) {
 			FAULT_EQUAL(got[result - 1], 'n');
@@ -334,10 +356,28 @@ act_close(struct act *act)
 }
 
 enum act_end {
-	ACT_REPORTED, /* the error is the operation's result */
-	ACT_ENDURED,  /* the operation goes well all the same */
-	ACT_SHORTENED /* half of it is done */
+	ACT_REPORTED,  /* the error is the operation's result */
+	ACT_ENDURED,   /* the operation goes well all the same */
+	ACT_HANDED_ON, /* the same, by the pool, and that was counted */
+	ACT_SHORTENED  /* half of it is done */
 };
+
+/* Operations that the ring refused and the pool carried out. */
+static inline uint64_t
+act_refusals(const struct act *act)
+{
+	struct filch_worker_stats stats;
+	uint64_t count = 0;
+	unsigned i;
+
+	for (i = 0; i < filch_executor_worker_count(act->executor); i++) {
+		FAULT_EQUAL(
+		    filch_executor_get_worker_stats(act->executor, i, &stats),
+		    0);
+		count += stats.fallbacks[FILCH_FALLBACK_REFUSED];
+	}
+	return (count);
+}
 
 static inline void
 act_run(const struct fault_case *one, unsigned at, enum act_end end)
@@ -358,6 +398,9 @@ act_run(const struct fault_case *one, unsigned at, enum act_end end)
 		expected /= 2;
 	}
 	FAULT_EQUAL(result, expected);
+	if (end == ACT_HANDED_ON) {
+		FAULT_EQUAL(act_refusals(&act), fault.fired);
+	}
 	act_check(&act, result);
 	act_close(&act);
 	fault_leak_end();
@@ -373,6 +416,12 @@ static inline void
 act_endured(const struct fault_case *one, unsigned at)
 {
 	act_run(one, at, ACT_ENDURED);
+}
+
+static inline void
+act_handed_on(const struct fault_case *one, unsigned at)
+{
+	act_run(one, at, ACT_HANDED_ON);
 }
 
 static inline void

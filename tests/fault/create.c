@@ -35,10 +35,26 @@ FAULT_WRAP(int, pthread_setaffinity_np,
     (pthread_t thread, size_t size, const cpu_set_t *set), (thread, size, set),
     FAULT_NUMBER)
 
+int __real_close(int fd);
+int __wrap_close(int fd);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __real_prctl(int option, ...);
 int __wrap_prctl(int option, ...);
+
+/* The descriptor is gone whatever close(2) says. */
+int
+__wrap_close(int fd)
+{
+	int error = fault_take("close");
+	int result = __real_close(fd);
+
+	if (error != 0) {
+		errno = error;
+		return (-1);
+	}
+	return (result);
+}
 
 int
 __wrap_fcntl(int fd, int command, ...)
@@ -151,6 +167,29 @@ fallen_back(const struct fault_case *one, unsigned at)
 	fault_leak_end();
 }
 
+/* The driver that the environment names is refused: no other is taken. */
+static void
+refused_by_name(const struct fault_case *one, unsigned at)
+{
+	FAULT_EQUAL(setenv("FILCH_DRIVER", "uring", 1), 0);
+	refused(one, at);
+}
+
+/* Destroying an executor that has worked leaves nothing. */
+static void
+destroyed(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+
+	fault_leak_begin();
+	FAULT_EQUAL(work_create(one->driver, &executor), 0);
+	work_all(executor);
+	fault_arm(one->symbol, one->error, at, one->every);
+	filch_executor_destroy(executor);
+	fault_disarm();
+	fault_leak_end();
+}
+
 #define URING FILCH_DRIVER_URING
 #define POSIX FILCH_DRIVER_POSIX
 #define AUTO  FILCH_DRIVER_AUTO
@@ -166,7 +205,15 @@ static const struct fault_case cases[] = {
 	{ "posix endured", "pthread_setaffinity_np", EINVAL, 0, POSIX, endured,
 	    0 },
 	{ "posix endured", "prctl", EINVAL, 0, POSIX, endured, 0 },
+	{ "posix destroyed", "close", EINTR, 0, POSIX, destroyed, 0 },
+	{ "posix destroyed", "close", EIO, 0, POSIX, destroyed, 0 },
 #if defined(FILCH_HAVE_URING)
+	{ "uring destroyed", "close", EINTR, 0, URING, destroyed, 0 },
+	{ "uring destroyed", "close", EIO, 0, URING, destroyed, 0 },
+	{ "uring by name", "io_uring_queue_init_params", EPERM, 0, AUTO,
+	    refused_by_name, 0 },
+	{ "uring by name", "io_uring_queue_init_params", ENOSYS, 0, AUTO,
+	    refused_by_name, 0 },
 	{ "uring refused", "aligned_alloc", ENOMEM, 0, URING, refused, 0 },
 	{ "uring refused", "calloc", ENOMEM, 0, URING, refused, 0 },
 	{ "uring refused", "eventfd", EMFILE, 0, URING, refused, 0 },

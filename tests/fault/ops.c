@@ -66,6 +66,13 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
+FAULT_WRAP(ssize_t, readv, (int fd, const struct iovec *iov, int count),
+    (fd, iov, count), FAULT_ERRNO)
+FAULT_WRAP(ssize_t, write, (int fd, const void *buffer, size_t size),
+    (fd, buffer, size), FAULT_ERRNO)
+FAULT_WRAP(ssize_t, writev, (int fd, const struct iovec *iov, int count),
+    (fd, iov, count), FAULT_ERRNO)
+
 ssize_t __real_read(int fd, void *buffer, size_t size);
 ssize_t __wrap_read(int fd, void *buffer, size_t size);
 int __real_openat(int directory, const char *path, int flags, ...);
@@ -213,6 +220,17 @@ static const struct fault_case cases[] = {
 	ENDURED(WRITE_DURABLE, pwritev2, ENOSYS),
 	REPORTED(WRITE_DURABLE, pwritev2, EIO),
 	REPORTED(WRITE_DURABLE, pwritev2, ENOSPC),
+	/* the same at the descriptor's own position */
+	ENDURED(READ_ON, read, EINTR),
+	STORM(READ_ON, read, EINTR),
+	ENDURED(READV_ON, readv, EINTR),
+	REPORTED(READV_ON, readv, EIO),
+	REPORTED(READV_ON, readv, EINVAL),
+	ENDURED(WRITE_ON, write, EINTR),
+	ENDURED(WRITEV_ON, writev, EINTR),
+	STORM(WRITEV_ON, writev, EINTR),
+	REPORTED(WRITEV_ON, writev, EIO),
+	REPORTED(WRITEV_ON, writev, ENOSPC),
 	/* syncs */
 	ENDURED(FSYNC, fsync, EINTR),
 	STORM(FSYNC, fsync, EINTR),
