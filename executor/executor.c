@@ -12,10 +12,10 @@
  *   5. The reactor ends.  The memory goes with the last task.
  *
  * Orderings [EX1] the state is advanced by a seq_cst exchange.  Who spawns
- *           counts the task first and then looks at the state, so a shutdown
- *           that saw nothing alive cannot be overtaken.
- *           [EX2] who wakes from outside enters (seq_cst), then looks at the
- *           state; destroy stores CLOSED, then waits until nobody is inside:
+ *           counts the task first and then looks at the state, both seq_cst,
+ *           so a shutdown that saw nothing alive cannot be overtaken.
+ *           [EX2] who wakes from outside enters, then looks at the state, both
+ *           seq_cst; destroy stores CLOSED, then waits until nobody is inside:
  *           a wake either finds CLOSED or has queued its task before the
  *           queues are emptied.
  */
@@ -323,7 +323,8 @@ executor_spawn(
 	}
 	/* [EX1] pairs with filch__executor_advance */
 	(void)filch__u64_add_seq_cst(&executor->outside_spawned, 1);
-	if (filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
+	if (filch__executor_state_after_entry(executor) !=
+	    FILCH__EXECUTOR_RUNNING) {
 		filch__executor_finished_outside(executor);
 		return (-ESHUTDOWN);
 	}
@@ -372,9 +373,10 @@ filch__executor_schedule(
 	}
 	/* [EX2] pairs with filch_executor_destroy */
 	(void)filch__u64_add_seq_cst(&executor->entrants, 1);
-	if (filch__executor_state(executor) == FILCH__EXECUTOR_CLOSED) {
-		(void)filch__u64_add_seq_cst(
-		    &executor->entrants, UINT64_MAX); /* [EX2] leaves */
+	if (filch__executor_state_after_entry(executor) ==
+	    FILCH__EXECUTOR_CLOSED) {
+		/* [EX2] leaves */
+		(void)filch__u64_add_seq_cst(&executor->entrants, UINT64_MAX);
 		filch__task_abandon(task);
 		return;
 	}

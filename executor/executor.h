@@ -139,6 +139,15 @@ filch__executor_state(const struct filch_executor *executor)
 	    &executor->state));
 }
 
+/* The same for who has counted or entered before, and must not be missed. */
+static inline enum filch__executor_state
+filch__executor_state_after_entry(const struct filch_executor *executor)
+{
+	/* [EX1] [EX2] pairs with filch__executor_advance */
+	return ((enum filch__executor_state)filch__u32_load_seq_cst(
+	    &executor->state));
+}
+
 /* ---- task.c ---- */
 
 /* Poll task, which was taken from a queue, and do what follows. */

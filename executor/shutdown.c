@@ -23,7 +23,8 @@ filch__executor_advance(
     struct filch_executor *executor, enum filch__executor_state state)
 {
 	if (filch__executor_state(executor) < state) {
-		/* [EX1] pairs with executor_spawn, filch__executor_state */
+		/* [EX1] [EX2] pairs with executor_spawn,
+		 * filch__executor_schedule, filch__executor_state */
 		(void)filch__u32_exchange_seq_cst(&executor->state, state);
 	}
 }
