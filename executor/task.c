@@ -342,5 +342,14 @@ filch_task_join(struct filch_task *task)
 void
 filch_task_detach(struct filch_task *task)
 {
+	/* [TW1] pairs with filch__task_word_complete */
+	uint64_t word = filch__u64_load_acquire(&task->priv.state);
+
+	/* a waker left by a poll_join must not outlive the handle: nobody
+	 * looks for it when the last reference is given up */
+	if ((word & FILCH__TASK_JOIN_WAKER) != 0 &&
+	    filch__task_word_join_withdraw(&task->priv.state)) {
+		filch_waker_drop(&task->priv.joiner);
+	}
 	filch_task_unref(task);
 }

@@ -25,6 +25,8 @@
  * Invariant A queue holds a reference, which wake takes (or passes on from
  *           the waker it consumes), poll inherits, and PENDING or the end
  *           gives up.  SCHEDULED without RUNNING means: in exactly one queue.
+ *           While JOIN_WAKER is set without COMPLETING, the join handle's
+ *           reference is there: who gives that up withdraws the waker first.
  * Orderings [TW1] every transition is acq_rel on this one word: what was done
  *           before a wake is seen by the poll after it, what was done before
  *           a reference was given up is seen by who gives up the last.  A

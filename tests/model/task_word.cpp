@@ -238,6 +238,22 @@ struct life {
 		}
 	}
 
+	/* Give the handle up without waiting. */
+	void detach()
+	{
+		struct filch_waker stored;
+
+		look();
+		if ((filch__u64_load_acquire(&word) & FILCH__TASK_JOIN_WAKER) !=
+			0 &&
+		    filch__task_word_join_withdraw(&word)) {
+			stored = stored_joiner();
+			filch__plain_set(&joiner, NULL);
+			filch_waker_drop(&stored);
+		}
+		unref();
+	}
+
 	/* ---- the end of a model ---- */
 
 	void check_released(bool is_finished)
@@ -451,6 +467,49 @@ template <int waiters> struct joined : rl::test_suite<joined<waiters>, 3> {
 	}
 };
 
+/* A joiner who waits no longer; somebody finishes the task, or forgets it. */
+template <bool is_finished>
+struct detached : rl::test_suite<detached<is_finished>, 3> {
+	struct life life;
+	struct joining joining;
+
+	void before()
+	{
+		life.prepare(2);
+		life.data_needed = 1;
+		joining.prepare();
+	}
+	void thread(unsigned index)
+	{
+		switch (index) {
+		case 0:
+			if (is_finished) {
+				life.give(0, true);
+			} else {
+				life.unref();
+			}
+			break;
+		case 1:
+			(void)life.run_queued();
+			(void)life.run_queued();
+			break;
+		default:
+			joining.poll(&life);
+			if (!joining.is_joined) {
+				life.detach();
+			}
+			break;
+		}
+	}
+	void after()
+	{
+		while (life.run_queued()) {
+		}
+		joining.waiters[0].check_waker_free();
+		life.check_released(is_finished);
+	}
+};
+
 /* The executor is closed: whoever wakes the idle task ends it. */
 struct closed : rl::test_suite<closed, 3> {
 	struct life life;
@@ -506,6 +565,10 @@ main(int argc, char **argv)
 	passed = passed &&
 	    model_random<joined<2>>(
 		"task word: two waiters", 200000, argc, argv);
+	passed =
+	    passed && model_bound<detached<true>>("task word: detached", 3);
+	passed = passed &&
+	    model_bound<detached<false>>("task word: detached, forgotten", 3);
 	passed = passed && model_bound<closed>("task word: closed", 3);
 	passed = passed &&
 	    model_random<closed>("task word: closed", 200000, argc, argv);

@@ -321,3 +321,34 @@ Test(join, a_task_of_another_executor_learns_that_it_was_given_up)
 	cr_assert_eq(joiner.result, -ECANCELED);
 	cr_assert_eq(guest.polls, 1);
 }
+
+/* Joins until it is cancelled, then gives the handle up. */
+static enum filch_poll
+quitter_poll(struct filch_task *task)
+{
+	struct joiner *joiner = filch_container_of(task, struct joiner, task);
+
+	if (!filch_task_is_cancelled(task)) {
+		return (joiner_poll(task));
+	}
+	filch_task_detach(joiner->target);
+	return (FILCH_READY);
+}
+
+Test(join, a_task_that_detaches_what_it_waits_for_is_let_go)
+{
+	struct joiner joiner;
+	struct guest guest;
+
+	guest_start(executor, &guest);
+	joiner_init(&joiner, &guest.task);
+	filch_task_init(&joiner.task, quitter_poll, joiner_release);
+	cr_assert_eq(filch_executor_spawn_joinable(executor, &joiner.task), 0);
+	wait_for(&joiner.polled);
+	filch_task_cancel(&joiner.task);
+	cr_assert_eq(filch_task_join(&joiner.task), 0);
+	wait_for(&joiner.released);
+	guest_let_finish(&guest);
+	filch_waker_wake(&guest.waker);
+	wait_for(&guest.released);
+}
