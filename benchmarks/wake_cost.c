@@ -6,6 +6,7 @@
 #include "wake.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,19 +22,19 @@
 /* Longer than the reactor thread looks after workers that sleep. */
 #define SETTLE_NS 200000000
 
-/* What all threads but this one have used. */
+/* What all threads but this one have used; read bit by bit, so about. */
 struct usage {
-	uint64_t switches;
-	uint64_t cpu_ns;
+	int64_t switches;
+	int64_t cpu_ns;
 };
 
-static uint64_t
+static int64_t
 clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
 	clock_gettime(clock, &now);
-	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	return ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
 }
 
 static struct usage
@@ -45,7 +46,7 @@ usage_of_others(void)
 
 	getrusage(RUSAGE_SELF, &all);
 	getrusage(RUSAGE_THREAD, &own);
-	usage.switches = (uint64_t)(all.ru_nvcsw - own.ru_nvcsw);
+	usage.switches = all.ru_nvcsw - own.ru_nvcsw;
 	usage.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) -
 	    clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	return (usage);
@@ -114,7 +115,7 @@ wake_idle(const struct wake_options *options, struct wake_report *report)
 	wake_figure(report, "wakes_per_s",
 	    (double)(after.switches - before.switches) / seconds);
 	wake_figure(report, "cpu_percent",
-	    (double)(after.cpu_ns - before.cpu_ns) / seconds / 1e7);
+	    fmax(0, (double)(after.cpu_ns - before.cpu_ns)) / seconds / 1e7);
 	wake_figure(report, "seconds", seconds);
 	filch_executor_destroy(executor);
 	filch_task_detach(&idler.task);

@@ -53,11 +53,11 @@ struct round {
 	atomic_bool over;
 };
 
-/* The latest delay is the probe's own; the largest is read at the end. */
+/* The delays are the probe's own, and read at the end of a round. */
 struct probe {
 	struct filch_task task;
 	struct round *round;
-	uint64_t worst_ns;
+	struct histogram delays;
 	union {
 		struct {
 			struct filch_op op;
@@ -76,11 +76,7 @@ struct probe {
 static void
 probe_delay(struct probe *probe, uint64_t since_ns)
 {
-	uint64_t delay = filch_now() - since_ns;
-
-	if (delay > probe->worst_ns) {
-		probe->worst_ns = delay;
-	}
+	histogram_record(&probe->delays, filch_now() - since_ns);
 }
 
 static bool
@@ -208,7 +204,7 @@ probe_start(struct probe *probe, struct round *round, unsigned index)
 	filch_task_poll_fn poll = target_poll;
 
 	probe->round = round;
-	probe->worst_ns = 0;
+	histogram_init(&probe->delays);
 	probe->waiting = false;
 	atomic_init(&probe->sent_ns, 0);
 	if (probe_kind(index) == KIND_READER) {
@@ -320,10 +316,10 @@ round_compute(struct round *round, struct probes *probes, bool control)
 	}
 }
 
-/* The largest delay of each kind of probe. */
+/* The largest delay of each kind of probe; all delays are added to total. */
 static void
-round_run(
-    struct filch_executor *executor, bool control, uint64_t worst[KIND_COUNT])
+round_run(struct filch_executor *executor, bool control,
+    uint64_t worst[KIND_COUNT], struct histogram *total)
 {
 	static struct probes probes;
 	struct round round = { .executor = executor };
@@ -335,7 +331,7 @@ round_run(
 	round_compute(&round, &probes, control);
 	probes_end(&probes, &round);
 	for (unsigned i = 0; i < PROBES; i++) {
-		uint64_t delay = probes.all[i].worst_ns;
+		uint64_t delay = probes.all[i].delays.max;
 		enum kind kind = probe_kind(i);
 
 		if (delay > worst[kind]) {
@@ -344,6 +340,7 @@ round_run(
 		if (delay > worst[KIND_ANY]) {
 			worst[KIND_ANY] = delay;
 		}
+		histogram_merge(total, &probes.all[i].delays);
 	}
 }
 
@@ -358,15 +355,17 @@ compare(const void *one, const void *two)
 
 static void
 rounds_run(const struct wake_options *options, struct wake_report *report,
-    bool control, const char *const names[KIND_COUNT], const char *max_name)
+    bool control, const char *const names[KIND_COUNT], const char *most_name)
 {
+	static struct histogram total;
 	uint64_t(*worst)[KIND_COUNT] = calloc(options->rounds, sizeof(*worst));
 	uint64_t *column = calloc(options->rounds, sizeof(*column));
 	struct filch_executor *executor = wake_executor(options, report);
 
 	wake_must(worst == NULL || column == NULL ? -ENOMEM : 0, "calloc");
+	histogram_init(&total);
 	for (unsigned i = 0; i < options->rounds; i++) {
-		round_run(executor, control, worst[i]);
+		round_run(executor, control, worst[i], &total);
 	}
 	filch_executor_destroy(executor);
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
@@ -379,9 +378,8 @@ rounds_run(const struct wake_options *options, struct wake_report *report,
 			    (double)column[options->rounds / 2] / 1e6);
 		}
 	}
-	/* The column of KIND_ANY is the last and still there. */
-	wake_figure(
-	    report, max_name, (double)column[options->rounds - 1] / 1e6);
+	wake_figure(report, most_name,
+	    (double)histogram_percentile(&total, 0.99) / 1e6);
 	free(column);
 	free(worst);
 }
@@ -400,7 +398,7 @@ wake_stuck(const struct wake_options *options, struct wake_report *report)
 		[KIND_ANY] = "control_ms",
 	};
 
-	rounds_run(options, report, false, names, "delay_ms_max");
-	rounds_run(options, report, true, control, "control_ms_max");
+	rounds_run(options, report, false, names, "delay_p99_ms");
+	rounds_run(options, report, true, control, "control_p99_ms");
 	wake_figure(report, "rounds", options->rounds);
 }
