@@ -192,6 +192,18 @@ filch__deque_pop_oldest(struct filch__deque *deque)
 	return (NULL);
 }
 
+/*
+ * Owner: the oldest item, or one that was there before, or NULL; good for
+ * nothing but fetching it early.
+ */
+static inline const void *
+filch__deque_guess_oldest(const struct filch__deque *deque)
+{
+	/* relaxed: a hint */
+	return (filch__ptr_load_relaxed(
+	    filch__deque_slot(deque, filch__u64_load_relaxed(&deque->top))));
+}
+
 /* Thief.  NULL if it is empty, or contended. */
 static inline void *
 filch__deque_steal(struct filch__deque *deque)

@@ -72,6 +72,7 @@ filch__worker_main(void *arg)
 			continue;
 		}
 		worker_tell_peers(worker);
+		filch__prefetch(filch__deque_guess_oldest(&worker->woken));
 		filch__task_run(worker, task);
 	}
 	filch__shard_current = NULL;
@@ -344,7 +345,7 @@ worker_drive(struct filch__worker *worker)
 {
 	worker_flush(worker);
 	(void)worker_reap(worker);
-	filch__reactor_begin_turn(worker->shard);
+	filch__reactor_begin_turn(worker->shard, false);
 }
 
 /*
@@ -362,7 +363,7 @@ worker_drive_before_sleep(struct filch__worker *worker)
 	} else {
 		(void)worker_reap(worker);
 	}
-	filch__reactor_begin_turn(worker->shard);
+	filch__reactor_begin_turn(worker->shard, true);
 }
 
 /*

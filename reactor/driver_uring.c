@@ -65,6 +65,9 @@ enum uring_pool {
 /* Looks whether a worker that was interrupted has posted its completions. */
 #define KICK_LOOKS 256
 
+/* Entries between the one that is taken and the one that is fetched. */
+#define PREFETCH_AHEAD 8
+
 /* Completions reaped before the lock is left to hand them on. */
 #define REAP_BATCH_MAX 256
 
@@ -407,12 +410,18 @@ uring_submit(struct filch__shard *shard, struct filch_op *op)
 
 /* ---- reaping ---- */
 
-/* Fetch early what completing the next entry's operation will touch. */
+/*
+ * Fetch early what completing an entry's operation will touch: with many in
+ * flight it has left the first-level cache since.
+ */
 static inline void
 cqe_prefetch(const struct io_uring_cqe *cqe)
 {
-	filch__prefetch((const void *)(uintptr_t)(cqe->user_data &
-	    ~(uint64_t)FILCH__URING_TAG_MASK));
+	const char *op = (const char *)(uintptr_t)(cqe->user_data &
+	    ~(uint64_t)FILCH__URING_TAG_MASK);
+
+	filch__prefetch(op);
+	filch__prefetch(op + offsetof(struct filch_op, priv.next));
 }
 
 /*
@@ -466,7 +475,7 @@ filch__uring_reap(struct filch__shard *shard)
 
 		head++;
 		count++;
-		cqe_prefetch(&cqes[head & mask]);
+		cqe_prefetch(&cqes[(head + PREFETCH_AHEAD) & mask]);
 		if (op == NULL) {
 			continue;
 		}

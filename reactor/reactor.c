@@ -301,18 +301,23 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
 /*
  * A read that goes to a ring together with others shares its system call with
  * them, and then costs less than one inline, though the first of them waits
- * for the last.  That pays if many tasks read in one turn, and quickly: where
- * they do longer work than that between reads, each read is better served at
- * once.
+ * for the last.  That pays if many tasks read, and quickly: where they do
+ * longer work than that between reads, each read is better served at once.
+ *
+ * How many read at a time shows only when they wait: so they are let wait once
+ * in an event interval, and as long as the worker does not run dry too early.
  */
-#define GATHER_MIN     16
+#define GATHER_MIN     6
 #define GATHER_READ_NS 4000
 
 void
-filch__reactor_begin_turn(struct filch__shard *shard)
+filch__reactor_begin_turn(struct filch__shard *shard, bool ran_dry)
 {
 	uint64_t now_ns;
 
+	if (shard->gathering && !ran_dry) {
+		return;
+	}
 	if (shard->reads == 0) {
 		shard->gathering = false;
 		return;

@@ -116,10 +116,10 @@ filch__reactor_is_stopping(const struct filch__reactor *reactor)
 }
 
 /*
- * The worker has been to the driver and begins a new turn: decide how it will
- * read what is cached.
+ * The worker has been to the driver, at its event interval or because it ran
+ * dry of tasks: decide how it will read what is cached.
  */
-void filch__reactor_begin_turn(struct filch__shard *shard);
+void filch__reactor_begin_turn(struct filch__shard *shard, bool ran_dry);
 
 /* Start a timer on shard, and make the thread know of it. */
 void filch__reactor_add_timer(
