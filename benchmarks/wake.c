@@ -5,6 +5,7 @@
  */
 #include "wake.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -79,6 +80,18 @@ wake_must(int result, const char *what)
 		exit(1);
 	}
 	return (result);
+}
+
+void *
+wake_calloc(size_t count, size_t size)
+{
+	void *memory = calloc(count, size);
+
+	if (memory == NULL && count > 0) {
+		fprintf(stderr, "wake: calloc: %s\n", strerror(ENOMEM));
+		exit(1);
+	}
+	return (memory);
 }
 
 void

@@ -43,10 +43,13 @@ void wake_figures_latency(
 
 /* An executor as options say; report learns its driver. */
 struct filch_executor *wake_executor(
-    const struct wake_options *options, struct wake_report *report);
+    const struct wake_options *given, struct wake_report *report);
 
 /* Stops the program if result is a -errno. */
 int wake_must(int result, const char *what);
+
+/* calloc(3) that stops the program if there is no memory. */
+void *wake_calloc(size_t count, size_t size);
 
 /* For this plain thread only; no task calls it. */
 void wake_pause_ns(uint64_t ns);

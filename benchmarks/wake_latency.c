@@ -48,9 +48,8 @@ busy_poll(struct filch_task *task)
 static struct busy *
 busy_start(struct filch_executor *executor, unsigned count, atomic_bool *stop)
 {
-	struct busy *all = calloc(count, sizeof(*all));
+	struct busy *all = wake_calloc(count, sizeof(*all));
 
-	wake_must(all == NULL ? -ENOMEM : 0, "calloc");
 	for (unsigned i = 0; i < count; i++) {
 		filch_task_init(&all[i].task, busy_poll, NULL);
 		all[i].stop = stop;

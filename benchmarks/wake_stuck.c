@@ -358,11 +358,12 @@ rounds_run(const struct wake_options *options, struct wake_report *report,
     bool control, const char *const names[KIND_COUNT], const char *most_name)
 {
 	static struct histogram total;
-	uint64_t(*worst)[KIND_COUNT] = calloc(options->rounds, sizeof(*worst));
-	uint64_t *column = calloc(options->rounds, sizeof(*column));
+	uint64_t(*worst)[KIND_COUNT] =
+	    wake_calloc(options->rounds, sizeof(*worst));
+	unsigned middle = options->rounds / 2;
+	uint64_t *column = wake_calloc(options->rounds, sizeof(*column));
 	struct filch_executor *executor = wake_executor(options, report);
 
-	wake_must(worst == NULL || column == NULL ? -ENOMEM : 0, "calloc");
 	histogram_init(&total);
 	for (unsigned i = 0; i < options->rounds; i++) {
 		round_run(executor, control, worst[i], &total);
@@ -374,8 +375,8 @@ rounds_run(const struct wake_options *options, struct wake_report *report,
 		}
 		qsort(column, options->rounds, sizeof(*column), compare);
 		if (names[kind] != NULL) {
-			wake_figure(report, names[kind],
-			    (double)column[options->rounds / 2] / 1e6);
+			wake_figure(
+			    report, names[kind], (double)column[middle] / 1e6);
 		}
 	}
 	wake_figure(report, most_name,
