@@ -5,9 +5,9 @@
  * Contents: the shard's part; entries; submitting; reaping; cancelling;
  * sources; the port.  The rest: see uring.h.
  *
- * A ring belongs to a worker, which gathers, submits and reaps; but any thread
- * may flush, reap or cancel, so that a worker caught in a long poll holds up
- * nobody.  That rules out DEFER_TASKRUN and SINGLE_ISSUER, which forbid other
+ * A ring belongs to a worker, which gathers, submits and reaps; but the reactor
+ * thread may flush, any worker reap, and any thread cancel, so that a worker
+ * caught in a long poll holds up nobody.  That rules out DEFER_TASKRUN and SINGLE_ISSUER, which forbid other
  * threads.  With COOP_TASKRUN completions do not interrupt the worker (a
  * twelfth of the cost of an O_DIRECT read), but are posted when it next makes a
  * system call; one that is stuck gets its interrupt from who comes to reap,
@@ -23,6 +23,11 @@
  * operations.  Entries are published one by one as they are filled and handed
  * over together by io_uring_enter(2).  The kernel reads only what is
  * published, and takes a lock of its own, so entering needs none of ours.
+ *
+ * Only the worker and the reactor thread hand entries over: on the thread that
+ * does so an operation may be carried out, with its signals (SIGPIPE), and when
+ * that thread ends the kernel cancels what it had handed over.  A program's own
+ * thread that cancels leaves the entry in the queue and wakes the worker.
  *
  * Gathered  stack of operations, by next; NULL when empty.
  *           holding -> holding   push   by the worker of the shard
@@ -116,6 +121,7 @@ uring_open(struct filch__reactor *reactor)
 		if (result < 0) {
 			break;
 		}
+		driver->shards[i].shard = &reactor->shards[i];
 		reactor->shards[i].driver = &driver->shards[i];
 	}
 	if (result == 0) {
@@ -256,7 +262,14 @@ filch__uring_flush(struct filch__shard *shard)
 	}
 }
 
-/* An empty entry, or NULL if the kernel takes none now.  Lock held. */
+/* True on the threads that live as long as the ring and take no signals. */
+static bool
+may_hand_over(const struct filch__uring_shard *us)
+{
+	return (filch__shard_current == us->shard ||
+	    filch__reactor_current == us->shard->reactor);
+}
+
 struct io_uring_sqe *
 filch__uring_entry_get(struct filch__uring_shard *us)
 {
@@ -264,6 +277,9 @@ filch__uring_entry_get(struct filch__uring_shard *us)
 	unsigned entries = us->ring.sq.ring_entries;
 
 	if (filch__uring_pending(us) == entries) {
+		if (!may_hand_over(us)) {
+			return (NULL);
+		}
 		(void)io_uring_enter(
 		    (unsigned)us->ring.ring_fd, entries, 0, 0, NULL);
 		if (filch__uring_pending(us) == entries) {
@@ -642,6 +658,8 @@ cancel_entry_get(struct filch__shard *shard)
 		filch__lock_leave(&us->lock);
 		if (filch__shard_current == shard) {
 			(void)filch__uring_reap(shard);
+		} else if (!may_hand_over(us)) {
+			filch__uring_wake(shard);
 		}
 		sched_yield();
 		filch__lock_take(&us->lock);
@@ -650,11 +668,10 @@ cancel_entry_get(struct filch__shard *shard)
 }
 
 /*
- * The cancel is carried out inside io_uring_enter, under the lock: nobody can
- * have reaped the operation and issued another at its address meanwhile, so
- * it cannot hit the wrong one.  If the kernel takes no entry at the moment it
- * stands before any such other one in the queue, which comes to the same, and
- * the worker is woken to hand it over.
+ * The cancel stands in the queue before any operation that is issued later at
+ * the address of one that ended meanwhile, so it cannot hit the wrong one.
+ * Whoever must not hand it over, or cannot, wakes the worker to do it; of one
+ * that is stuck the reactor thread takes care.  Lock held.
  */
 static void
 cancel_enter(struct filch__shard *shard, uint64_t user_data, unsigned flags)
@@ -667,8 +684,10 @@ cancel_enter(struct filch__shard *shard, uint64_t user_data, unsigned flags)
 	sqe->addr = user_data;
 	sqe->cancel_flags = flags;
 	filch__uring_entry_publish(us, sqe, FILCH__URING_IGNORE);
-	(void)io_uring_enter(
-	    (unsigned)us->ring.ring_fd, filch__uring_pending(us), 0, 0, NULL);
+	if (may_hand_over(us)) {
+		(void)io_uring_enter((unsigned)us->ring.ring_fd,
+		    filch__uring_pending(us), 0, 0, NULL);
+	}
 	if (filch__uring_pending(us) > 0 && filch__shard_current != shard) {
 		filch__uring_wake(shard);
 	}

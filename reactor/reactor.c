@@ -29,6 +29,8 @@
 
 FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
     __attribute__((tls_model("initial-exec")));
+FILCH__THREAD_LOCAL const struct filch__reactor *filch__reactor_current
+    __attribute__((tls_model("initial-exec")));
 
 static int driver_open(struct filch__reactor *);
 static int driver_from_environment(enum filch_driver_kind *);
@@ -206,6 +208,7 @@ reactor_main(void *arg)
 	uint64_t until_ns;
 	uint64_t earliest_ns;
 
+	filch__reactor_current = reactor;
 #if defined(PR_SET_TIMERSLACK)
 	/* the default lets the kernel wake it 50 us late */
 	(void)prctl(PR_SET_TIMERSLACK, 1);

@@ -88,6 +88,10 @@ struct filch__reactor {
 extern FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
     __attribute__((tls_model("initial-exec")));
 
+/* The reactor whose dedicated thread this is; NULL on other threads. */
+extern FILCH__THREAD_LOCAL const struct filch__reactor *filch__reactor_current
+    __attribute__((tls_model("initial-exec")));
+
 /*
  * Open the best driver that options and the environment allow and start the
  * thread.  Returns 0 or -errno as filch_executor_create().

@@ -27,6 +27,7 @@ enum filch__uring_tag {
 };
 
 struct filch__uring_shard {
+	const struct filch__shard *shard; /* (i) */
 	struct filch__lock lock;
 	struct io_uring ring;
 	unsigned sq_tail;       /* (l) published */
@@ -79,7 +80,10 @@ filch__uring_cq_is_empty(const struct filch__uring_shard *us)
 
 /* ---- driver_uring.c ---- */
 
-/* An empty entry, or NULL if the kernel takes none now.  Lock held. */
+/*
+ * An empty entry, or NULL if the kernel takes none now, or would have to take
+ * some on a thread that must not hand over.  Lock held.
+ */
 struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
 /* Show it to the kernel.  Lock held. */
 void filch__uring_entry_publish(struct filch__uring_shard *us,
