@@ -39,7 +39,7 @@ filch__idle_begin_search(struct filch__idle *idle)
 		if (filch__idle_word_searching(word) >= idle->searching_max) {
 			return (false);
 		}
-		/* [ID2] pairs with the load in claim */
+		/* [ID2] what ends the search pairs with claim */
 	} while (
 	    !filch__u64_cas_seq_cst(&idle->word, &word, word + SEARCHING_ONE));
 	return (true);
@@ -104,7 +104,7 @@ filch__idle_unpark_self(struct filch__idle *idle, unsigned worker)
 		filch__plain_set(&idle->sleepers[i], above);
 	}
 	filch__plain_set(&idle->count, count - 1);
-	/* [ID2] pairs with the load in claim */
+	/* [ID2] pairs with the load in claim; [MO1] with the load in parked */
 	(void)filch__u64_add_seq_cst(&idle->word, SEARCHING_ONE - PARKED_ONE);
 	filch__lock_leave(&idle->lock);
 	return (true);
@@ -148,7 +148,7 @@ sleeper_pop(struct filch__idle *idle)
 		return (-1);
 	}
 	filch__plain_set(&idle->count, count - 1);
-	/* [ID2] pairs with the load in claim */
+	/* [ID2] pairs with the load in claim; [MO1] with the load in parked */
 	(void)filch__u64_add_seq_cst(&idle->word, SEARCHING_ONE - PARKED_ONE);
 	return ((int)filch__plain_get(&idle->sleepers[count - 1]));
 }

@@ -30,6 +30,11 @@
  *           searcher comes before its RMW, so the look after it sees the work.
  *           The look is what keeps the promise: the last searcher to find work
  *           wakes another only if there is more of it.
+ *           begin_search itself needs no order: who trusted in it is caught by
+ *           the end_search or park that follows.
+ *           [MO1] a worker that wakes has changed the word, or its waker has,
+ *           by seq_cst before it loads whether the reactor thread looks after
+ *           it; that thread stores the contrary, then loads the word.
  * Together  everything with everything, each worker's own calls in its own
  *           thread; init and fini with nothing.
  * Progress  claim is one load unless it wakes; begin_search lock-free,

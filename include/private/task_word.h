@@ -32,6 +32,8 @@
  *           a reference was given up is seen by who gives up the last.  A
  *           wake that finds SCHEDULED still writes the word, since a load
  *           alone would not order its data before the poll it relies on.
+ *           Nothing hangs on the order of uncancel and join_withdraw, nor on
+ *           the release of poll: they only pass on what others released.
  *           [TW2] with one reference left only its holder may look at the
  *           word, so it may go on by plain stores; the acquire load that
  *           finds the count to be one pairs with the releases of [TW1].

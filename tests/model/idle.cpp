@@ -348,9 +348,11 @@ struct disturbed : rl::test_suite<disturbed, 4> {
 
 /*
  * The reactor thread ceases to look after the workers when all sleep, while
- * one of them is woken, as worker.c has it [MO1]: it is looked after again.
+ * one of them wakes, by a claim or by itself, as worker.c has it [MO1]: it is
+ * looked after again.
  */
-struct monitored : rl::test_suite<monitored, 3> {
+template <bool is_claimed>
+struct monitored : rl::test_suite<monitored<is_claimed>, 3> {
 	struct filch__idle idle;
 	filch__u32 monitoring;
 	struct sleep sleep;
@@ -374,7 +376,7 @@ struct monitored : rl::test_suite<monitored, 3> {
 			}
 			break;
 		case 1:
-			if (filch__idle_claim(&idle) == 0) {
+			if (!is_claimed || filch__idle_claim(&idle) == 0) {
 				sleep.end();
 			}
 			break;
@@ -413,6 +415,8 @@ main(int argc, char **argv)
 		"idle: 2 pushers, 2 workers", 100000, argc, argv);
 	passed = passed &&
 	    model_random<disturbed>("idle: disturbed", 100000, argc, argv);
-	passed = passed && model_bound<monitored>("idle: monitored", 4);
+	passed = passed && model_bound<monitored<true>>("idle: monitored", 4);
+	passed = passed &&
+	    model_bound<monitored<false>>("idle: monitored, by itself", 4);
 	return (passed ? 0 : 1);
 }
