@@ -180,8 +180,8 @@ FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
  * Result: bytes written, which may be fewer than size (a full disk, a signal,
  * RLIMIT_FSIZE, FILCH_TRANSFER_MAX); write the rest with another operation.
  * Errors: -EBADF not open for writing; -ENOSPC; -EDQUOT; -EFBIG; -EINVAL
- * misaligned O_DIRECT; -ESPIPE; -EIO; -EPIPE (no SIGPIPE is raised by the
- * pool's and the ring's threads unless the program lets it).
+ * misaligned O_DIRECT; -ESPIPE; -EIO; -EPIPE, without a SIGPIPE in any thread
+ * of the program.
  */
 FILCH_API void filch_op_init_write(struct filch_op *op, struct filch_file *file,
     const void *buffer, size_t size, uint64_t offset);
