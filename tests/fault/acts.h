@@ -392,14 +392,14 @@ act_run(const struct fault_case *one, unsigned at, enum act_end end)
 	fault_arm(one->symbol, one->error, at, one->every);
 	result = act_perform(&act);
 	fault_disarm();
-	if (fault.fired > 0 && end == ACT_REPORTED) {
+	if (fault_met() > 0 && end == ACT_REPORTED) {
 		expected = -one->error;
-	} else if (fault.fired > 0 && end == ACT_SHORTENED) {
+	} else if (fault_met() > 0 && end == ACT_SHORTENED) {
 		expected /= 2;
 	}
 	FAULT_EQUAL(result, expected);
 	if (end == ACT_HANDED_ON) {
-		FAULT_EQUAL(act_refusals(&act), fault.fired);
+		FAULT_EQUAL(act_refusals(&act), fault_met());
 	}
 	act_check(&act, result);
 	act_close(&act);

@@ -107,7 +107,7 @@ commit_run(const struct fault_case *one, unsigned at, enum commit_end end)
 	commit_start(&act, &commit, one->what, 0, 'n');
 	(void)commit_end(&commit);
 	fault_disarm();
-	if (fault.fired > 0 && end != COMMIT_DURABLE) {
+	if (fault_met() > 0 && end != COMMIT_DURABLE) {
 		error = -one->error;
 	}
 	FAULT_EQUAL(commit.verdict, error);
@@ -167,9 +167,10 @@ commit_group_poisoned(const struct fault_case *one, unsigned at)
 		}
 	}
 	fault_disarm();
-	if (fault.fired > 0) {
+	if (fault_met() > 0) {
 		/* no sync after the one that failed was believed */
-		FAULT_EQUAL(fault.calls, at);
+		FAULT_EQUAL(
+		    __atomic_load_n(&fault.calls, __ATOMIC_RELAXED), at);
 		FAULT_CHECK(at > 1 || durable == 0);
 		FAULT_EQUAL(filch_file_poison(&act.file), -one->error);
 	} else {

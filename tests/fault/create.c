@@ -113,7 +113,7 @@ refused(const struct fault_case *one, unsigned at)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = work_create(one->driver, &executor);
 	fault_disarm();
-	if (fault.fired == 0) {
+	if (fault_met() == 0) {
 		FAULT_EQUAL(rc, 0);
 		filch_executor_destroy(executor);
 	} else {
@@ -153,7 +153,7 @@ fallen_back(const struct fault_case *one, unsigned at)
 	FAULT_EQUAL(work_create(one->driver, &executor), 0);
 	fault_disarm();
 	reason = filch_executor_driver_reason(executor);
-	if (fault.fired == 0) {
+	if (fault_met() == 0) {
 		FAULT_EQUAL(
 		    filch_executor_driver(executor), FILCH_DRIVER_URING);
 	} else {

@@ -137,7 +137,7 @@ pool_run(const struct fault_case *one, unsigned at, bool is_refused)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = filch_buffer_pool_create(act.executor, ACT_SIZE, 4, 0, &pool);
 	fault_disarm();
-	if (fault.fired > 0 && is_refused) {
+	if (fault_met() > 0 && is_refused) {
 		FAULT_EQUAL(rc, -one->error);
 		FAULT_CHECK(pool == NULL);
 		rc = filch_buffer_pool_create(
@@ -148,7 +148,7 @@ pool_run(const struct fault_case *one, unsigned at, bool is_refused)
 	    filch_executor_get_worker_stats(act.executor, 0, &stats), 0);
 	FAULT_EQUAL(stats.fallbacks[FILCH_FALLBACK_NOT_REGISTERED],
 	    !filch_buffer_pool_is_registered(pool));
-	if (fault.fired > 0 && !is_refused) {
+	if (fault_met() > 0 && !is_refused) {
 		FAULT_CHECK(!filch_buffer_pool_is_registered(pool));
 	}
 	pool_use(&act, pool);
@@ -190,7 +190,7 @@ file_refused(const struct fault_case *one, unsigned at)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = filch_file_register(act.executor, &act.file);
 	fault_disarm();
-	if (fault.fired > 0) {
+	if (fault_met() > 0) {
 		/* a kernel without such tables says EINVAL */
 		FAULT_EQUAL(
 		    rc, one->error == EINVAL ? -EOPNOTSUPP : -one->error);
@@ -220,8 +220,8 @@ look_refused(const struct fault_case *one, unsigned at)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = filch_file_init(&file, fds[0]);
 	fault_disarm();
-	FAULT_EQUAL(rc, fault.fired > 0 ? -one->error : 0);
-	FAULT_EQUAL(file.fd, fault.fired > 0 ? -1 : fds[0]);
+	FAULT_EQUAL(rc, fault_met() > 0 ? -one->error : 0);
+	FAULT_EQUAL(file.fd, fault_met() > 0 ? -1 : fds[0]);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 	fault_leak_end();
@@ -239,7 +239,7 @@ alignment_run(const struct fault_case *one, unsigned at, bool is_refused)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = filch_file_alignment(&act.file, &alignment);
 	fault_disarm();
-	if (fault.fired > 0 && is_refused) {
+	if (fault_met() > 0 && is_refused) {
 		FAULT_EQUAL(rc, -one->error);
 		FAULT_EQUAL(alignment.memory, 0);
 	} else {
@@ -289,7 +289,7 @@ source_refused(const struct fault_case *one, unsigned at)
 	fault_arm(one->symbol, one->error, at, one->every);
 	rc = filch_aio_new_for_lio(executor, &vtable, &source, 8, &aio);
 	fault_disarm();
-	if (fault.fired > 0) {
+	if (fault_met() > 0) {
 		FAULT_EQUAL(rc, -one->error);
 		FAULT_CHECK(aio == NULL);
 		filch_executor_get_stats(executor, &stats);
@@ -345,7 +345,7 @@ many_waiting(const struct fault_case *one, unsigned at)
 		(void)close(fds[i][1]);
 	}
 	fault_disarm();
-	FAULT_EQUAL(failed, fault.fired);
+	FAULT_EQUAL(failed, fault_met());
 	filch_executor_destroy(executor);
 	fault_leak_end();
 }
