@@ -147,11 +147,108 @@ write_signals_nobody(struct contract *contract)
 	return (NULL);
 }
 
+/* ---- a worker that is stuck all the while ---- */
+
+/* A task that does nothing but hold its worker up. */
+struct blocker {
+	struct filch_task task;
+	int worker;
+	sem_t started;
+	sem_t go;
+};
+
+static enum filch_poll
+blocker_poll(struct filch_task *task)
+{
+	struct blocker *one = filch_container_of(task, struct blocker, task);
+
+	one->worker = filch_worker_index();
+	(void)sem_post(&one->started);
+	sem_take(&one->go);
+	return (FILCH_READY);
+}
+
+/* A task that reads, and tells which worker has its operation. */
+static int read_worker;
+
+static enum filch_poll
+reader_poll(struct filch_task *task)
+{
+	if (read_worker < 0) {
+		read_worker = filch_worker_index();
+	}
+	return (contract_job_poll(task));
+}
+
+/* Hold both workers up, then let go of the one without the operation. */
+static const char *
+block_reader(struct contract *contract, struct blocker blockers[2])
+{
+	for (int i = 0; i < 2; i++) {
+		(void)sem_init(&blockers[i].started, 0, 0);
+		(void)sem_init(&blockers[i].go, 0, 0);
+		filch_task_init(&blockers[i].task, blocker_poll, NULL);
+		CHECK_EQ(filch_executor_spawn_joinable(
+			     contract->executor, &blockers[i].task),
+		    0);
+	}
+	sem_take(&blockers[0].started);
+	sem_take(&blockers[1].started);
+	CHECK(blockers[0].worker != blockers[1].worker);
+	(void)sem_post(&blockers[blockers[0].worker == read_worker].go);
+	return (NULL);
+}
+
+static const char *
+cancel_on_stuck(struct contract *contract)
+{
+	static struct contract_job *job = &reads[0];
+	static struct blocker blockers[2];
+	int ends[2];
+
+	CHECK_EQ(pipe(ends), 0);
+	CHECK_EQ(filch_file_init(&stuck, ends[0]), 0);
+	filch_op_init_read(&job->op, &stuck, bytes, 1, FILCH_OFFSET_CURRENT);
+	read_worker = -1;
+	job->is_told = false;
+	(void)sem_init(&job->pending, 0, 0);
+	filch_task_init(&job->task, reader_poll, NULL);
+	CHECK_EQ(
+	    filch_executor_spawn_joinable(contract->executor, &job->task), 0);
+	sem_take(&job->pending);
+	CHECK_OK(block_reader(contract, blockers));
+	filch_op_cancel(&job->op);
+	/* its end is told although its worker goes on only afterwards */
+	CHECK_EQ(contract_job_end(job), -ECANCELED);
+	(void)sem_post(&blockers[blockers[0].worker != read_worker].go);
+	CHECK_EQ(filch_task_join(&blockers[0].task), 0);
+	CHECK_EQ(filch_task_join(&blockers[1].task), 0);
+	return (NULL);
+}
+
+static const char *
+cancel_reaches_stuck_worker(struct contract *contract)
+{
+	struct contract two = *contract;
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	const char *fault;
+
+	options.worker_count = 2;
+	CHECK_EQ(filch_executor_create(&options, &two.executor), 0);
+	fault = cancel_on_stuck(&two);
+	if (fault == NULL) {
+		filch_executor_destroy(two.executor);
+	}
+	return (fault);
+}
+
 static const struct contract_test tests[] = {
 	{ "a read outlives the thread that cancels beside it",
 	    read_outlives_thread, NULL },
 	{ "a thread that cancels beside a write gets no signal",
 	    write_signals_nobody, NULL },
+	{ "a cancel ends what a stuck worker has started",
+	    cancel_reaches_stuck_worker, NULL },
 };
 
 int

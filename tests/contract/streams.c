@@ -4,9 +4,12 @@
  *
  * "poll", "suspend" and "waitcomplete" follow FreeBSD's aio_test: the same
  * transfer awaited by a task, by a task that awaits several at once, and by a
- * thread.  Its rows of signals and of the kernel's threads have no counterpart.
+ * thread; "vectored" is its vectored_..._poll.  Its rows of signals and of the
+ * kernel's threads have no counterpart.
  */
 #include "stream.h"
+
+#include <sys/uio.h>
 
 /* ---- every type ---- */
 
@@ -14,6 +17,35 @@ static const char *
 transfer_by_thread(struct contract *contract, struct stream *stream)
 {
 	CHECK_EQ(contract_job_run(contract, &stream->write), SIZE);
+	CHECK_EQ(contract_job_run(contract, &stream->read), SIZE);
+	CHECK_EQ(memcmp(stream->sent, stream->received, SIZE), 0);
+	return (NULL);
+}
+
+/* The same from two buffers into two others. */
+static const char *
+transfer_vectored(struct contract *contract, struct stream *stream)
+{
+	struct iovec from[2] = { { stream->sent, 100 },
+		{ stream->sent + 100, SIZE - 100 } };
+	struct iovec to[2] = { { stream->received, SIZE - 7 },
+		{ stream->received + SIZE - 7, 7 } };
+	int64_t written = 0;
+	int64_t n;
+
+	/* a pipe may take them one by one */
+	while (written < SIZE) {
+		bool is_first = written == 0;
+
+		filch_op_init_writev(&stream->write.op, &stream->writer,
+		    is_first ? from : from + 1, is_first ? 2 : 1,
+		    stream->offset == 0 ? (uint64_t)written : stream->offset);
+		n = contract_job_run(contract, &stream->write);
+		CHECK(n == SIZE || n == (is_first ? 100 : SIZE - 100));
+		written += n;
+	}
+	filch_op_init_readv(
+	    &stream->read.op, &stream->reader, to, 2, stream->offset);
 	CHECK_EQ(contract_job_run(contract, &stream->read), SIZE);
 	CHECK_EQ(memcmp(stream->sent, stream->received, SIZE), 0);
 	return (NULL);
@@ -229,6 +261,7 @@ static const struct family families[] = {
 	{ "poll", transfer_by_task, FILES | STREAMS },
 	{ "suspend", transfer_by_batch, FILES | STREAMS },
 	{ "waitcomplete", transfer_by_thread, FILES | STREAMS },
+	{ "vectored", transfer_vectored, FILES | STREAMS },
 	{ "closed: EBADF", closed_gives_ebadf, FILES | STREAMS },
 	{ "at an offset", offset_is_espipe, FILES | STREAMS },
 	{ "read waits", read_waits, STREAMS },
