@@ -213,6 +213,8 @@ filch_op_poll(struct filch_op *op, struct filch_task *task, int64_t *ret_result)
 	/* [OP1] pairs with op_finish */
 	uint32_t state = filch__u32_load_acquire(&op->priv.state);
 
+	/* the task will most likely prepare it again */
+	filch__prefetch(&op->priv.batch);
 	filch__require(shard != NULL, "an operation is polled by its task");
 	filch__require(
 	    state != FILCH__OP_SPENT, "its result was taken; prepare it anew");

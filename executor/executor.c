@@ -186,6 +186,7 @@ workers_init(struct filch_executor *executor)
 
 		worker->executor = executor;
 		worker->index = i;
+		worker->polls_left = executor->options.event_interval;
 		worker->random = i + 1; /* xorshift must not start at 0 */
 		worker->awake = 1;
 		filch__deque_init(&worker->woken, slots, capacity);

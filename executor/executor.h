@@ -51,7 +51,7 @@ struct filch__worker {
 	struct filch__shard *shard;      /* (i) */
 	unsigned index;                  /* (i) */
 	pthread_t thread;                /* (i) */
-	uint32_t tick;                   /* (w) */
+	uint32_t polls_left;             /* (w) of the event interval */
 	uint32_t turn;                   /* (w) of the lanes */
 	uint32_t lifo_runs;              /* (w) */
 	uint32_t random;                 /* (w) */

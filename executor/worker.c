@@ -205,8 +205,8 @@ worker_next(struct filch__worker *worker)
 {
 	struct filch_task *task;
 
-	worker->tick++;
-	if (worker->tick % worker->executor->options.event_interval == 0) {
+	if (--worker->polls_left == 0) {
+		worker->polls_left = worker->executor->options.event_interval;
 		worker_drive(worker);
 		task = worker_take_injected(worker);
 		if (task == NULL) {

@@ -437,7 +437,7 @@ cqe_prefetch(const struct io_uring_cqe *cqe)
 	    ~(uint64_t)FILCH__URING_TAG_MASK);
 
 	filch__prefetch(op);
-	filch__prefetch(op + offsetof(struct filch_op, priv.next));
+	filch__prefetch(op + offsetof(struct filch_op, priv.batch));
 }
 
 /*
@@ -507,7 +507,9 @@ filch__uring_reap(struct filch__shard *shard)
 	}
 	/* [US1] release: the kernel may use the entries again */
 	filch__u32_store_release(us->ring.cq.khead, head);
-	filch__uring_issue(us);
+	if (us->waiting.head != NULL) {
+		filch__uring_issue(us);
+	}
 	filch__counter_add(&shard->counters.completions, count);
 	if (filch__shard_current != shard) {
 		filch__counter_add(&shard->counters.rescued, count);

@@ -312,26 +312,37 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
  */
 #define GATHER_MIN     6
 #define GATHER_READ_NS 4000
+/* Turns between two looks at the clock. */
+#define GATHER_TURNS 8
+
+/* True if the reads since the last look at the clock were quick. */
+static bool
+reads_are_quick(struct filch__shard *shard)
+{
+	uint64_t now_ns = filch__clock_ns();
+	uint64_t quick_ns = shard->reads * (uint64_t)GATHER_READ_NS;
+	bool are_quick = now_ns - shard->looked_ns <= quick_ns;
+
+	shard->looked_ns = now_ns;
+	shard->reads = 0;
+	shard->turns = 0;
+	return (are_quick);
+}
 
 void
 filch__reactor_begin_turn(struct filch__shard *shard, bool ran_dry)
 {
-	uint64_t now_ns;
+	bool are_many = shard->waits >= GATHER_MIN;
 
-	if (shard->gathering && !ran_dry) {
-		return;
+	if (!ran_dry && shard->gathering) {
+		return; /* how many they are will show when it runs dry */
 	}
-	if (shard->reads == 0) {
-		shard->gathering = false;
-		return;
-	}
-	now_ns = filch__clock_ns();
-	shard->gathering = shard->reactor->driver->gathers &&
-	    shard->waits >= GATHER_MIN &&
-	    now_ns - shard->turn_ns <= shard->reads * (uint64_t)GATHER_READ_NS;
-	shard->reads = 0;
 	shard->waits = 0;
-	shard->turn_ns = now_ns;
+	if (!are_many || !shard->reactor->driver->gathers) {
+		shard->gathering = false;
+	} else if (!shard->gathering || ++shard->turns == GATHER_TURNS) {
+		shard->gathering = reads_are_quick(shard);
+	}
 }
 
 /* ---- stopping ---- */

@@ -37,12 +37,13 @@ struct filch__shard {
 	unsigned index;                 /* (i) */
 	uint32_t budget;                /* (w) left in this poll */
 	uint32_t budget_full;           /* (i) at its start */
-	uint32_t reads;                 /* (w) this turn, that may go inline */
-	uint32_t waits;    /* (w) of them: polls that end, or might have */
-	bool gathering;    /* (w) they go to the driver together */
-	uint64_t turn_ns;  /* (w) when the turn began */
-	void *driver;      /* (i) the driver's part */
-	filch__u32 pooled; /* (a) its operations in the pool */
+	uint32_t reads;     /* (w) that may go inline, since looked_ns */
+	uint32_t waits;     /* (w) this turn: polls that read, and could wait */
+	uint32_t turns;     /* (w) since looked_ns, while gathering */
+	bool gathering;     /* (w) reads go to the driver together */
+	uint64_t looked_ns; /* (w) at the clock */
+	void *driver;       /* (i) the driver's part */
+	filch__u32 pooled;  /* (a) its operations in the pool */
 	struct filch__timers timers;
 	FILCH__CACHE_ALIGNED struct filch__shard_counters counters;
 };

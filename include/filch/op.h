@@ -142,13 +142,14 @@ struct filch_op {
 		} b;
 		uint64_t offset;
 		int64_t result;
-		int directory;
-		int directory_to;
 		struct filch_task *task;
-		struct filch_batch *batch;
 		struct filch_op *next;
+		/* up to here 64 bytes: all that a transfer changes twice */
+		struct filch_batch *batch;
 		struct filch_op *previous;
 		void *shard;
+		int directory;
+		int directory_to;
 		uint8_t cancel_asked; /* by its task, which alone looks */
 		uint8_t stop_asked;   /* under the shard's lock */
 		uint8_t pool_tried;   /* under the shard's lock */
