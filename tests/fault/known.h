@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The faults of others that filch must not have, by their numbers in the
- * design (docs/design.md), each seen through the public interface: what their
- * tests share.  That the next step never comes is how most of them show; then
- * the child's watchdog ends it.
+ * The faults of others that filch must not have, by their numbers in the list
+ * that the project started from, each seen through the public interface: what
+ * their tests share.  That the next step never comes is how most of them show;
+ * then the child's watchdog ends it.
  */
 #ifndef TESTS_FAULT_KNOWN_H
 #define TESTS_FAULT_KNOWN_H
