@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,7 +254,6 @@ main(int argc, char **argv)
 	int rc = filch_executor_create(NULL, &executor);
 	long left = argc > 3 ? atol(argv[3]) : -1;
 
-	signal(SIGPIPE, SIG_IGN); /* a client that left is an error, no end */
 	if (directory < 0 || listener < 0 || rc < 0) {
 		fprintf(stderr, "serve: %s\n", strerror(rc < 0 ? -rc : errno));
 		fprintf(
