@@ -2,6 +2,11 @@
 # shellcheck shell=bash
 # Sourced by scripts and CI: packages that are missing, installed or named.
 
+# What a build with tests and benchmarks needs, and what the scripts type.
+# shellcheck disable=SC2034 # for those that source this
+build_packages=(cmake make g++ pkg-config libck-dev libcriterion-dev
+	liburing-dev libtbb-dev relacy-dev jq)
+
 # need_packages PACKAGE...: install with apt-get as root on Debian; otherwise
 # name what is missing and stop.
 need_packages()
@@ -63,6 +68,7 @@ build_preset()
 		command -v ninja >/dev/null; then
 		generator=(-G Ninja)
 	fi
+	echo "building build/$preset" >&2
 	quietly cmake --preset "$preset" "${generator[@]}" "$@"
 	quietly cmake --build "build/$preset" -j "$(nproc)"
 }
