@@ -12,6 +12,7 @@
 
 #define NS_PER_S    UINT64_C(1000000000)
 #define TIME_NS_MAX (UINT64_C(365) * 86400 * NS_PER_S)
+#define UNITS_MIN   (UINT64_C(1) << 20) /* below, nobody misses them */
 
 int
 argument_number(const char *program, const char *option, const char *text,
@@ -34,10 +35,12 @@ argument_number(const char *program, const char *option, const char *text,
 	    value > (UINT64_MAX >> shift) || value << shift < min ||
 	    value << shift > max) {
 		fprintf(stderr,
-		    "%s: --%s: '%s' must be a number from %llu to %llu, "
-		    "with k, m or g (1024-based) if wanted\n",
+		    "%s: --%s: '%s' must be a number from %llu to %llu%s\n",
 		    program, option, text, (unsigned long long)min,
-		    (unsigned long long)max);
+		    (unsigned long long)max,
+		    max < UNITS_MIN
+			? ""
+			: ", with k, m or g (1024-based) if wanted");
 		return (2);
 	}
 	*ret_value = value << shift;

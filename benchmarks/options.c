@@ -57,7 +57,7 @@ static const struct {
 	[OPT_NUMBER_IOS] = { "number_ios", "N",
 	    "stop after so many operations" },
 	[OPT_FILENAME] = { "filename", "FILE",
-	    "the same as FILE; without it, one that is removed" },
+	    "the same as FILE; what does not exist is made and removed" },
 	[OPT_SIZE] = { "size", "SIZE", "of the file, or as much of it [512m]" },
 	[OPT_OVERWRITE] = { "overwrite", NULL,
 	    "let a mode that writes change a FILE that exists" },
@@ -218,6 +218,28 @@ check(struct workload *w)
 	return (0);
 }
 
+/* One FILE at most, by option or without. */
+static int
+file_choose(struct workload *w, int argc, char **argv)
+{
+	int first = optind + (w->filename == NULL);
+
+	if (first < argc) {
+		fprintf(stderr, "%s: %s: must be the only FILE\n", w->program,
+		    argv[first]);
+		return (WORKLOAD_USAGE);
+	}
+	if (optind < argc) {
+		w->filename = argv[optind];
+	}
+	if (w->filename != NULL && w->filename[0] == '\0') {
+		fprintf(
+		    stderr, "%s: --filename: must not be empty\n", w->program);
+		return (WORKLOAD_USAGE);
+	}
+	return (0);
+}
+
 int
 workload_parse(
     struct workload *workload, const char *program, int argc, char **argv)
@@ -258,13 +280,6 @@ workload_parse(
 			return (error);
 		}
 	}
-	if (optind < argc) {
-		workload->filename = argv[optind];
-	}
-	if (optind + 1 < argc) {
-		fprintf(stderr, "%s: %s: must be the only FILE\n", program,
-		    argv[optind + 1]);
-		return (WORKLOAD_USAGE);
-	}
-	return (check(workload));
+	return (file_choose(workload, argc, argv) == 0 ? check(workload)
+						       : WORKLOAD_USAGE);
 }

@@ -10,6 +10,11 @@ refused frob frob
 refused --frob bench --frob
 refused --bs bench --bs=x
 refused --bs bench --bs
+refused "from 1 to 256$" bench --workers=0
+refused b bench a b
+refused b bench --filename=a b
+refused --filename bench --filename=
+refused --filename bench ''
 refused --overwrite bench --overwrite=1
 refused --iodepth bench --iodepth=0
 refused --output info --output=xml

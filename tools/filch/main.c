@@ -35,6 +35,14 @@ environment_check(void)
 	return (TOOL_USAGE);
 }
 
+static int
+command_refuse(const char *name)
+{
+	fprintf(stderr,
+	    "filch: %s: must be bench, copy or info; see filch --help\n", name);
+	return (TOOL_USAGE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -48,9 +56,7 @@ main(int argc, char **argv)
 	};
 
 	if (argc < 2) {
-		fprintf(
-		    stderr, "filch: COMMAND: must be bench, copy or info\n");
-		return (TOOL_USAGE);
+		return (command_refuse("COMMAND"));
 	}
 	if (environment_check() != TOOL_DONE) {
 		return (TOOL_USAGE);
@@ -68,6 +74,5 @@ main(int argc, char **argv)
 		printf("filch %s\n", filch_version());
 		return (TOOL_DONE);
 	}
-	fprintf(stderr, "filch: %s: must be bench, copy or info\n", argv[1]);
-	return (TOOL_USAGE);
+	return (command_refuse(argv[1]));
 }
