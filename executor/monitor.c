@@ -3,8 +3,9 @@
  * Monitor: the reactor thread's look after workers that are stuck.
  *
  * Orderings [MO1] a worker that wakes has left the sleepers by a seq_cst
- *           change before it loads monitoring; the reactor thread stores
- *           monitoring 0 and then looks at the sleepers once more.
+ *           change before it loads monitoring, and one that starts has never
+ *           been among them; the reactor thread stores monitoring 0 and then
+ *           looks at the sleepers once more.
  *           [WK2] as in worker.c: work, fence, sleepers.
  */
 #include "executor.h"

@@ -52,6 +52,7 @@ static struct filch_task *worker_steal(
 static struct filch_task *worker_steal_lifo(
     struct filch__worker *, struct filch__worker *);
 static void worker_found_work(struct filch__worker *);
+static void worker_monitor(struct filch_executor *);
 static void worker_park(struct filch__worker *);
 static void worker_spill(
     struct filch__worker *, struct filch__deque *, struct filch_task *);
@@ -64,6 +65,7 @@ filch__worker_main(void *arg)
 
 	filch__worker_current = worker;
 	filch__shard_current = worker->shard;
+	worker_monitor(executor);
 	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
 		struct filch_task *task = worker_next(worker);
 
@@ -546,6 +548,7 @@ worker_found_work(struct filch__worker *worker)
 
 /* ---- parking ---- */
 
+/* This worker is awake: the reactor thread shall look after it. */
 static void
 worker_monitor(struct filch_executor *executor)
 {
