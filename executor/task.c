@@ -209,9 +209,15 @@ filch_task_cancel(struct filch_task *task)
 bool
 filch_task_is_cancelled(const struct filch_task *task)
 {
-	return (filch__task_has_cancel(task) ||
-	    filch__executor_state(task->priv.executor) >=
-		FILCH__EXECUTOR_STOPPING);
+	/* relaxed: as in filch__task_has_cancel() */
+	uint64_t word = filch__u64_load_relaxed(&task->priv.state);
+
+	if ((word & (FILCH__TASK_CANCELLED | FILCH__TASK_COMPLETE)) != 0) {
+		/* no task keeps the executor of one that has ended */
+		return ((word & FILCH__TASK_CANCELLED) != 0);
+	}
+	return (filch__executor_state(task->priv.executor) >=
+	    FILCH__EXECUTOR_STOPPING);
 }
 
 void

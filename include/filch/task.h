@@ -111,6 +111,7 @@ FILCH_API void filch_task_cancel(struct filch_task *task);
 
 /*
  * True once task was asked to end, or its executor is shutting down at once.
+ * Of a task that has ended, only whether it was asked itself.
  *
  * Memory   as filch_task_wake().
  * Threads  any.

@@ -141,6 +141,24 @@ Test(join, a_task_given_up_by_its_executor_says_so)
 	cr_assert(guest_is_released(&guest));
 }
 
+/* Its executor's memory has gone, as no task of it is alive. */
+Test(join, a_finished_task_can_be_asked_after_its_executor_has_gone)
+{
+	struct guest guest;
+
+	guest_start(executor, &guest);
+	guest_let_finish(&guest);
+	filch_waker_wake(&guest.waker);
+	filch_executor_destroy(executor);
+	executor = NULL;
+	cr_assert_not(filch_task_is_cancelled(&guest.task));
+	filch_task_wake(&guest.task);
+	filch_task_cancel(&guest.task);
+	cr_assert_not(filch_task_is_cancelled(&guest.task));
+	cr_assert_eq(filch_task_join(&guest.task), 0);
+	cr_assert(guest_is_released(&guest));
+}
+
 Test(join, after_destroy_a_wake_by_the_handle_gives_the_task_up)
 {
 	struct guest guest;
