@@ -135,6 +135,7 @@ struct pair {
 };
 
 static bool third_has_run;
+static bool both_are_spawned; /* until then the other is not to be woken */
 
 /* Wait for one wake, and say so. */
 static enum filch_poll
@@ -189,6 +190,9 @@ ping_pong_poll(struct filch_task *task)
 {
 	struct pair *self = filch_container_of(task, struct pair, task);
 
+	if (!__atomic_load_n(&both_are_spawned, __ATOMIC_ACQUIRE)) {
+		return (filch_task_yield(task));
+	}
 	filch_task_wake(&self->other->task);
 	return (__atomic_load_n(&third_has_run, __ATOMIC_ACQUIRE)
 		? FILCH_READY
@@ -221,6 +225,7 @@ fault_9_two_that_wake_each_other_starve_nobody(
 		FAULT_EQUAL(
 		    filch_executor_spawn_joinable(executor, &pairs[i].task), 0);
 	}
+	__atomic_store_n(&both_are_spawned, true, __ATOMIC_RELEASE);
 	filch_task_init(&third, third_poll, NULL);
 	FAULT_EQUAL(filch_executor_block_on(executor, &third), 0);
 	for (i = 0; i < 2; i++) {
