@@ -6,6 +6,7 @@
 #include <filch/task.h>
 
 #include <errno.h>
+#include <sched.h>
 
 #include "../include/private/assert.h"
 #include "../include/private/task_waker.h"
@@ -312,22 +313,44 @@ static const struct filch_waker_vtable thread_waiter_vtable = {
 	.drop = thread_waiter_keep,
 };
 
-int
-filch_task_join(struct filch_task *task)
+/*
+ * Make room for a waker.  One that a former waiter left is dropped: it must
+ * not outlive the handle, since nobody looks for it when the last reference is
+ * given up.  False if the task has ended, or is about to.
+ */
+static bool
+join_clear(struct filch_task *task)
+{
+	struct filch_waker *stored = &task->priv.joiner;
+	/* [TW1] pairs with filch__task_word_complete */
+	uint64_t word = filch__u64_load_acquire(&task->priv.state);
+
+	if ((word & FILCH__TASK_ENDED) != 0) {
+		return (false);
+	}
+	if ((word & FILCH__TASK_JOIN_WAKER) != 0) {
+		if (!filch__task_word_join_withdraw(&task->priv.state)) {
+			return (false);
+		}
+		filch__require(stored->vtable != &thread_waiter_vtable,
+		    "one waiter at a time joins a task");
+		filch_waker_drop(stored);
+	}
+	return (true);
+}
+
+/* Wait until task ends, unless it has or is about to. */
+static void
+thread_wait(struct filch_task *task)
 {
 	struct thread_waiter waiter = {
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
 		.cond = PTHREAD_COND_INITIALIZER,
 		.woken = false,
 	};
-	struct filch_waker *stored = &task->priv.joiner;
-	uint64_t word;
 
-	if (filch__worker_current != NULL) {
-		return (-EDEADLK);
-	}
-	stored->vtable = &thread_waiter_vtable;
-	stored->data = &waiter;
+	task->priv.joiner.vtable = &thread_waiter_vtable;
+	task->priv.joiner.data = &waiter;
 	if (filch__task_word_join_publish(&task->priv.state)) {
 		/* the wake, not the word, says that nobody uses waiter */
 		pthread_mutex_lock(&waiter.mutex);
@@ -338,24 +361,33 @@ filch_task_join(struct filch_task *task)
 	}
 	pthread_mutex_destroy(&waiter.mutex);
 	pthread_cond_destroy(&waiter.cond);
-	/* [TW1] pairs with filch__task_word_complete */
+}
+
+int
+filch_task_join(struct filch_task *task)
+{
+	uint64_t word;
+
+	if (filch__worker_current != NULL) {
+		return (-EDEADLK);
+	}
+	if (join_clear(task)) {
+		thread_wait(task);
+	}
+	/* [TW1] pairs with filch__task_word_completed */
 	word = filch__u64_load_acquire(&task->priv.state);
-	filch__require((word & FILCH__TASK_COMPLETE) != 0,
-	    "one waiter at a time joins a task");
+	while ((word & FILCH__TASK_COMPLETE) == 0) {
+		/* the waker of a former waiter is being taken */
+		sched_yield();
+		/* [TW1] as above */
+		word = filch__u64_load_acquire(&task->priv.state);
+	}
 	return (join_take(task, word));
 }
 
 void
 filch_task_detach(struct filch_task *task)
 {
-	/* [TW1] pairs with filch__task_word_complete */
-	uint64_t word = filch__u64_load_acquire(&task->priv.state);
-
-	/* a waker left by a poll_join must not outlive the handle: nobody
-	 * looks for it when the last reference is given up */
-	if ((word & FILCH__TASK_JOIN_WAKER) != 0 &&
-	    filch__task_word_join_withdraw(&task->priv.state)) {
-		filch_waker_drop(&task->priv.joiner);
-	}
+	(void)join_clear(task);
 	filch_task_unref(task);
 }

@@ -157,7 +157,8 @@ FILCH_API enum filch_poll filch_task_poll_join(
  *          of any executor, which must not block: the handle is then kept.
  * Memory   as filch_task_poll_join().
  * Threads  any that is not a worker; one waiter at a time, of either kind (a
- *          second one is a misuse).
+ *          second one is a misuse), but a task that has ceased to wait may
+ *          leave the handle to a thread.
  */
 FILCH_NODISCARD FILCH_API int filch_task_join(struct filch_task *task);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "../../include/private/task_word.h"
 #include "helpers.h"
 
 static struct filch_executor *executor;
@@ -369,4 +370,68 @@ Test(join, a_task_that_detaches_what_it_waits_for_is_let_go)
 	guest_let_finish(&guest);
 	filch_waker_wake(&guest.waker);
 	wait_for(&guest.released);
+}
+
+/* Joins until it is cancelled, then leaves the handle to others. */
+static enum filch_poll
+leaver_poll(struct filch_task *task)
+{
+	return (
+	    filch_task_is_cancelled(task) ? FILCH_READY : joiner_poll(task));
+}
+
+struct succession {
+	struct joiner joiner;
+	struct guest guest;
+};
+
+/* Once the waker has gone that the joiner left behind. */
+static void *
+wake_when_let_go(void *arg)
+{
+	struct succession *succession = arg;
+
+	wait_for(&succession->joiner.released);
+	return (wake_from_thread(&succession->guest));
+}
+
+Test(join, a_thread_takes_over_from_a_task_that_waits_no_more)
+{
+	struct succession both;
+	pthread_t thread;
+
+	guest_start(executor, &both.guest);
+	joiner_init(&both.joiner, &both.guest.task);
+	filch_task_init(&both.joiner.task, leaver_poll, joiner_release);
+	cr_assert_eq(
+	    filch_executor_spawn_joinable(executor, &both.joiner.task), 0);
+	wait_for(&both.joiner.polled);
+	filch_task_cancel(&both.joiner.task);
+	cr_assert_eq(filch_task_join(&both.joiner.task), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, wake_when_let_go, &both), 0);
+	cr_assert_eq(filch_task_join(&both.guest.task), 0);
+	pthread_join(thread, NULL);
+}
+
+static void *
+join_from_thread(void *arg)
+{
+	cr_assert_eq(filch_task_join(arg), 0);
+	return (NULL);
+}
+
+Test(join, by_two_threads_at_a_time_is_a_misuse, .signal = SIGABRT)
+{
+	struct guest guest;
+	pthread_t thread;
+
+	guest_start(executor, &guest);
+	cr_assert_eq(
+	    pthread_create(&thread, NULL, join_from_thread, &guest.task), 0);
+	/* relaxed: one waits, that is all */
+	while ((filch__u64_load_relaxed(&guest.task.priv.state) &
+		   FILCH__TASK_JOIN_WAKER) == 0) {
+		continue;
+	}
+	(void)join_from_thread(&guest.task);
 }
