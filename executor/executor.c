@@ -18,6 +18,9 @@
  *           seq_cst; destroy stores CLOSED, then waits until nobody is inside:
  *           a wake either finds CLOSED or has queued its task before the
  *           queues are emptied.
+ *           [EX3] a task counts as finished by a release when all of it is
+ *           done; who sums up acquires the finished first: he sees what those
+ *           tasks did, and has counted what they spawned.
  */
 #include "executor.h"
 
@@ -260,22 +263,22 @@ filch_executor_driver_reason(const struct filch_executor *executor)
 uint64_t
 filch__executor_alive(const struct filch_executor *executor)
 {
-	/* [EX3] acquire: pairs with executor_count */
+	/* [EX3] pairs with filch__executor_finished_outside */
 	uint64_t finished =
 	    filch__u64_load_acquire(&executor->outside_finished);
 	uint64_t spawned;
 	unsigned i;
 
 	for (i = 0; i < executor->worker_count; i++) {
-		/* [EX3] as above */
+		/* [EX3] pairs with worker_count_finished */
 		finished += filch__u64_load_acquire(
 		    &executor->workers[i].counters.finished);
 	}
 	/* [EX1] pairs with executor_spawn */
 	spawned = filch__u64_load_seq_cst(&executor->outside_spawned);
 	for (i = 0; i < executor->worker_count; i++) {
-		/* [EX3] as above */
-		spawned += filch__u64_load_acquire(
+		/* relaxed: what finished ones spawned has come along [EX3] */
+		spawned += filch__u64_load_relaxed(
 		    &executor->workers[i].counters.spawned);
 	}
 	return (spawned - finished);

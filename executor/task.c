@@ -32,6 +32,16 @@ filch_task_init(struct filch_task *task, filch_task_poll_fn poll,
 
 /* ---- running ---- */
 
+/* Last of all: who learns of it may take back what the task stood in. */
+static void
+worker_count_finished(struct filch__worker *worker)
+{
+	/* relaxed load: only this worker writes it.
+	 * [EX3] pairs with filch__executor_alive */
+	filch__u64_store_release(&worker->counters.finished,
+	    filch__u64_load_relaxed(&worker->counters.finished) + 1);
+}
+
 void
 filch__task_run(struct filch__worker *worker, struct filch_task *task)
 {
@@ -42,7 +52,7 @@ filch__task_run(struct filch__worker *worker, struct filch_task *task)
 		if (task_complete(task, 0)) {
 			task_release(task);
 		}
-		filch__counter_add(&worker->counters.finished, 1);
+		worker_count_finished(worker);
 		return;
 	}
 	switch (filch__task_word_pending(&task->priv.state)) {
@@ -51,7 +61,7 @@ filch__task_run(struct filch__worker *worker, struct filch_task *task)
 		break;
 	case FILCH__TASK_RELEASE:
 		task_release(task);
-		filch__counter_add(&worker->counters.finished, 1);
+		worker_count_finished(worker);
 		break;
 	case FILCH__TASK_NOTHING:
 	case FILCH__TASK_JOINER:

@@ -6,8 +6,9 @@
  * A task that waits for somebody else is there all the time, so the shutdown
  * has to see for itself that all is quiet.  Then executors are destroyed while
  * another thread drops the last waker of their only task: whoever is last
- * frees the executor.  Conserved: every shutdown ends, and every task is
- * released once.
+ * frees the executor.  And graceful shutdowns, after which whatever the tasks
+ * did is there to be read without further ado.  Conserved: every shutdown ends,
+ * every task is released once, and all have run at a graceful one.
  *
  * shutdown [--rounds=N]
  */
@@ -199,6 +200,63 @@ orphan_run(void)
 	return (0);
 }
 
+#define HANDS 16
+
+/* Leaves a trace, which nothing but the end of the shutdown guards. */
+struct hand {
+	struct filch_task task;
+	int trace;
+};
+
+static enum filch_poll
+hand_poll(struct filch_task *task)
+{
+	filch_container_of(task, struct hand, task)->trace = 1;
+	return (FILCH_READY);
+}
+
+static int
+graceful_run(void)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct filch_executor_stats stats;
+	struct hand hands[HANDS];
+	struct filch_executor *executor;
+	int traces = 0;
+	int i;
+
+	options.worker_count = 2;
+	if (filch_executor_create(&options, &executor) != 0) {
+		fprintf(stderr, "shutdown: cannot create an executor\n");
+		return (1);
+	}
+	for (i = 0; i < HANDS; i++) {
+		hands[i].trace = 0;
+		filch_task_init(&hands[i].task, hand_poll, NULL);
+		if (filch_executor_spawn(executor, &hands[i].task) != 0) {
+			abort();
+		}
+	}
+	/* so that the shutdown finds the end, and need not wait for it */
+	do {
+		filch_executor_get_stats(executor, &stats);
+	} while (stats.tasks_alive > 0);
+	if (filch_executor_shutdown(executor, FILCH_SHUTDOWN_GRACEFUL,
+		filch_now() + PATIENCE_NS) != 0) {
+		fprintf(stderr, "shutdown: a graceful one had no end\n");
+		return (1);
+	}
+	for (i = 0; i < HANDS; i++) {
+		traces += hands[i].trace;
+	}
+	filch_executor_destroy(executor);
+	if (traces != HANDS) {
+		fprintf(stderr, "shutdown: %d of %d ran\n", traces, HANDS);
+		return (1);
+	}
+	return (0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -207,11 +265,11 @@ main(int argc, char **argv)
 	stress_options(&options, argc, argv);
 	for (uint64_t i = 0; i < options.rounds; i++) {
 		if (round_run((enum motion)(i % MOTIONS)) != 0 ||
-		    orphan_run() != 0) {
+		    orphan_run() != 0 || graceful_run() != 0) {
 			return (1);
 		}
 	}
-	printf("%llu immediate shutdowns, each ended\n",
+	printf("%llu shutdowns of each kind, each ended\n",
 	    (unsigned long long)options.rounds);
 	return (0);
 }
