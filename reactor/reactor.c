@@ -369,26 +369,46 @@ filch__reactor_stop(struct filch__reactor *reactor)
 }
 
 bool
-filch__reactor_is_quiet(struct filch__reactor *reactor)
+filch__reactor_has_operations(struct filch__reactor *reactor)
 {
 	uint64_t in_flight;
 	uint64_t waiting;
 	unsigned i;
-	bool busy;
 
-	if (reactor_earliest(reactor) != FILCH_NEVER) {
-		return (false);
-	}
 	for (i = 0; i < reactor->options.shard_count; i++) {
 		reactor->driver->depths(
 		    &reactor->shards[i], &in_flight, &waiting);
 		if (in_flight + waiting > 0) {
+			return (true);
+		}
+	}
+	return (false);
+}
+
+bool
+filch__reactor_is_quiet(struct filch__reactor *reactor)
+{
+	unsigned i;
+	bool busy;
+	bool is_awake;
+
+	for (i = 0; i < reactor->options.shard_count; i++) {
+		/* also a timer without a deadline, which is no earliest */
+		if (!filch__timers_is_empty(&reactor->shards[i].timers)) {
 			return (false);
 		}
+	}
+	if (filch__reactor_has_operations(reactor)) {
+		return (false);
 	}
 	pthread_mutex_lock(&reactor->pool.mutex);
 	busy = reactor->pool.queue.count > 0 ||
 	    reactor->pool.threads > reactor->pool.idle;
 	pthread_mutex_unlock(&reactor->pool.mutex);
-	return (!busy);
+	/*
+	 * [RT1] pairs with reactor_main.  Last: what the thread took out before
+	 * the looks above, it has told by the time it says that it will sleep.
+	 */
+	is_awake = filch__u64_load_seq_cst(&reactor->sleeping_until_ns) == 0;
+	return (!busy && !is_awake);
 }

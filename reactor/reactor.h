@@ -110,7 +110,13 @@ void filch__reactor_fini(struct filch__reactor *reactor);
  */
 void filch__reactor_stop(struct filch__reactor *reactor);
 
-/* True if nothing is in flight, queued in the pool, or timed. */
+/* True if a driver has an operation, or an entry of a source. */
+bool filch__reactor_has_operations(struct filch__reactor *reactor);
+
+/*
+ * True if nothing is in flight, queued in the pool, or timed, and the thread
+ * has told all of it.
+ */
 bool filch__reactor_is_quiet(struct filch__reactor *reactor);
 
 static inline bool

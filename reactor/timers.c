@@ -103,6 +103,17 @@ filch__timers_remove(struct filch_timer *timer)
 }
 
 bool
+filch__timers_is_empty(struct filch__timers *timers)
+{
+	bool is_empty;
+
+	filch__lock_take(&timers->lock);
+	is_empty = timers->root == NULL;
+	filch__lock_leave(&timers->lock);
+	return (is_empty);
+}
+
+bool
 filch__timers_expire(struct filch__timers *timers, uint64_t now_ns,
     struct filch__expired *expired)
 {

@@ -51,6 +51,8 @@ bool filch__timers_add(struct filch__timers *timers, struct filch_timer *timer);
 /* Stop timer; false if it has expired or never was started. */
 bool filch__timers_remove(struct filch_timer *timer);
 
+bool filch__timers_is_empty(struct filch__timers *timers);
+
 /*
  * Expire what is due at now_ns (all, at FILCH_NEVER), at most as many as
  * expired has room for.  True if more may be due.

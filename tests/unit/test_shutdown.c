@@ -238,6 +238,38 @@ Test(shutdown, immediate_ends_a_sleep_with_eshutdown)
 	cr_assert_eq(sleeper.slept, -ESHUTDOWN);
 }
 
+#define WORKERS 2
+
+/* Until all workers sleep, and the shutdown finds nothing that moves. */
+static void
+wait_until_parked(const struct filch_executor *of)
+{
+	struct filch_executor_stats stats;
+
+	do {
+		sched_yield();
+		filch_executor_get_stats(of, &stats);
+	} while (stats.parked < WORKERS);
+}
+
+Test(shutdown, immediate_ends_a_sleep_without_a_deadline)
+{
+	for (int i = 0; i < 20; i++) {
+		struct filch_executor *own = executor_new(WORKERS);
+		struct filch_executor *given = executor;
+		struct waiter sleeper;
+
+		executor = own;
+		sleeper_start(&sleeper, FILCH_NEVER);
+		wait_until_parked(own);
+		cr_assert_eq(immediate(patience()), 0);
+		executor = given;
+		cr_assert_eq(sleeper.slept, -ESHUTDOWN);
+		cr_assert_eq(filch_task_join(&sleeper.task), 0);
+		filch_executor_destroy(own);
+	}
+}
+
 Test(shutdown, immediate_ends_an_operation_with_eshutdown)
 {
 	struct waiter reader;
