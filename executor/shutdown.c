@@ -15,6 +15,7 @@
  */
 #define QUIET_INTERVAL_NS 1000000
 
+static bool shutdown_is_done(struct filch_executor *);
 static bool executor_is_quiet(struct filch_executor *);
 static int shutdown_wait(struct filch_executor *, uint64_t);
 
@@ -64,14 +65,11 @@ filch_executor_shutdown(struct filch_executor *executor,
 	}
 	filch__executor_wake_workers(executor);
 	pthread_mutex_lock(&executor->shutdown_mutex);
-	while (filch__executor_alive(executor) > 0 && result == 0) {
+	while (result == 0 && !shutdown_is_done(executor)) {
 		uint64_t until_ns = deadline_ns;
 
 		if (filch__executor_state(executor) >=
 		    FILCH__EXECUTOR_STOPPING) {
-			if (executor_is_quiet(executor)) {
-				break;
-			}
 			until_ns = filch__clock_ns() + QUIET_INTERVAL_NS;
 			if (until_ns > deadline_ns) {
 				until_ns = deadline_ns;
@@ -84,6 +82,23 @@ filch_executor_shutdown(struct filch_executor *executor,
 	}
 	pthread_mutex_unlock(&executor->shutdown_mutex);
 	return (result);
+}
+
+/*
+ * At once: with tasks that nobody wakes, if nothing moves; without tasks, if
+ * sources that are gone left nothing in flight, which uses their memory.
+ */
+static bool
+shutdown_is_done(struct filch_executor *executor)
+{
+	bool at_once =
+	    filch__executor_state(executor) >= FILCH__EXECUTOR_STOPPING;
+
+	if (filch__executor_alive(executor) == 0) {
+		return (!at_once ||
+		    !filch__reactor_has_operations(&executor->reactor));
+	}
+	return (at_once && executor_is_quiet(executor));
 }
 
 static uint64_t

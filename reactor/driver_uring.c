@@ -766,8 +766,9 @@ uring_cancel_all(struct filch__shard *shard)
 		filch__u32_store_relaxed(&op->priv.state, FILCH__OP_TAKEN_OUT);
 	}
 	filch__uring_issue(us);
-	/* relaxed: changed under the lock */
-	if (filch__u32_load_relaxed(&us->in_flight) > 0) {
+	/* relaxed: changed under the lock.  The armed eventfd is no work. */
+	if (filch__u32_load_relaxed(&us->in_flight) >
+	    (us->eventfd_armed ? 1u : 0u)) {
 		cancel_enter(shard, 0,
 		    IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
 	}
