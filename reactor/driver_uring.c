@@ -457,6 +457,17 @@ cq_kick(struct filch__uring_shard *us)
 	}
 }
 
+/* Make the kernel post what it holds back.  Lock held. */
+static void
+cq_post(struct filch__uring_shard *us, bool is_foreign)
+{
+	(void)io_uring_enter(
+	    (unsigned)us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+	if (is_foreign) {
+		cq_kick(us);
+	}
+}
+
 unsigned
 filch__uring_reap(struct filch__shard *shard)
 {
@@ -469,6 +480,7 @@ filch__uring_reap(struct filch__shard *shard)
 	unsigned head;
 	unsigned tail;
 	unsigned count = 0;
+	bool is_foreign = filch__shard_current != shard;
 
 	if (filch__uring_cq_is_empty(us) && cq_held_back(us) == 0) {
 		return (0);
@@ -477,11 +489,7 @@ filch__uring_reap(struct filch__shard *shard)
 		return (0);
 	}
 	if (cq_held_back(us) != 0) {
-		(void)io_uring_enter((unsigned)us->ring.ring_fd, 0, 0,
-		    IORING_ENTER_GETEVENTS, NULL);
-		if (filch__shard_current != shard) {
-			cq_kick(us);
-		}
+		cq_post(us, is_foreign);
 	}
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US1] acquire: the kernel wrote the entries before its tail */
@@ -511,10 +519,14 @@ filch__uring_reap(struct filch__shard *shard)
 		filch__uring_issue(us);
 	}
 	filch__counter_add(&shard->counters.completions, count);
-	if (filch__shard_current != shard) {
+	if (is_foreign) {
 		filch__counter_add(&shard->counters.rescued, count);
 	}
 	filch__lock_leave(&us->lock);
+	if (is_foreign) {
+		/* the worker may have gone to sleep before these were there */
+		filch__uring_flush(shard);
+	}
 	filch__reactor_complete(shard->reactor, done);
 	hand_on(shard->reactor, refused);
 	return (count);
@@ -573,6 +585,10 @@ cqe_take(struct filch__shard *shard, struct filch__uring_shard *us,
 		return (NULL);
 	case FILCH__URING_EVENT:
 		us->eventfd_armed = false;
+		if (filch__shard_current != shard) {
+			/* the worker may be going to sleep on it just now */
+			filch__uring_arm(us);
+		}
 		return (NULL);
 	case FILCH__URING_IGNORE:
 	case FILCH__URING_TAG_MASK:

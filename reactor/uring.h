@@ -105,8 +105,10 @@ void filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe);
 /* What the kernel wrote behind stat, as fields. */
 void filch__uring_stat_convert(struct filch_stat *stat);
 
-/* ---- uring_park.c: of the port (driver.h) ---- */
+/* ---- uring_park.c; all but the first of the port (driver.h) ---- */
 
+/* Have a wake complete an entry, unless there is no room.  Lock held. */
+void filch__uring_arm(struct filch__uring_shard *us);
 void filch__uring_park(struct filch__shard *shard);
 void filch__uring_wake(struct filch__shard *shard);
 void filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns);

@@ -33,8 +33,8 @@ futex(filch__u32 *word, int op, uint32_t value, const struct timespec *until)
 	    NULL, FUTEX_BITSET_MATCH_ANY));
 }
 
-static void
-eventfd_arm(struct filch__uring_shard *us)
+void
+filch__uring_arm(struct filch__uring_shard *us)
 {
 	struct io_uring_sqe *sqe;
 
@@ -78,7 +78,7 @@ filch__uring_park(struct filch__shard *shard)
 		how = PARK_FUTEX;
 	} else {
 		how = PARK_RING;
-		eventfd_arm(us);
+		filch__uring_arm(us);
 		is_stuck = ring_is_stuck(us);
 	}
 	filch__lock_leave(&us->lock);
