@@ -504,6 +504,7 @@ filch__uring_reap(struct filch__shard *shard)
 			continue;
 		}
 		if (filch__unlikely(op->priv.pool_tried == POOL_NEXT)) {
+			op->priv.pool_tried = POOL_TRIED;
 			op->priv.next = refused;
 			refused = op;
 			continue;
@@ -543,7 +544,6 @@ hand_on(struct filch__reactor *reactor, struct filch_op *list)
 		struct filch_op *op = list;
 
 		list = op->priv.next;
-		op->priv.pool_tried = POOL_TRIED;
 		filch__pool_submit(&reactor->pool, op);
 	}
 }
