@@ -747,10 +747,12 @@ uring_cancel(struct filch_op *op)
 		cancel_enter(
 		    shard, (uint64_t)(uintptr_t)op | FILCH__URING_POLL, 0);
 		break;
+	case FILCH__OP_IDLE:
+		/* its deadline came before its submit, perhaps to the pool:
+		 * then their one word or lock [OP2] is the pool's */
 	case FILCH__OP_POOL:
 		finished = filch__pool_cancel(&shard->reactor->pool, op);
 		break;
-	case FILCH__OP_IDLE:
 	case FILCH__OP_GATHERED:
 	case FILCH__OP_TAKEN_OUT:
 	case FILCH__OP_POOL_RUNNING:
