@@ -87,8 +87,12 @@ contract_job_poll(struct filch_task *task)
 {
 	struct contract_job *job =
 	    filch_container_of(task, struct contract_job, task);
-	enum filch_poll poll = filch_op_poll(&job->op, task, &job->result);
+	int64_t result;
+	enum filch_poll poll = filch_op_poll(&job->op, task, &result);
 
+	if (poll == FILCH_READY) {
+		__atomic_store_n(&job->result, result, __ATOMIC_RELAXED);
+	}
 	job->polls++;
 	if (!job->is_told) {
 		job->is_told = true;
@@ -113,6 +117,13 @@ contract_job_start(struct contract *contract, struct contract_job *job)
 		continue;
 	}
 	return (rc);
+}
+
+/* True if job has its result already. */
+static inline bool
+contract_job_has_ended(const struct contract_job *job)
+{
+	return (__atomic_load_n(&job->result, __ATOMIC_RELAXED) != INT64_MIN);
 }
 
 /* Wait for the end of job; the result of its operation. */

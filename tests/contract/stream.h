@@ -152,7 +152,7 @@ static inline const char *
 read_start(struct contract *contract, struct stream *stream)
 {
 	CHECK_EQ(contract_job_start(contract, &stream->read), 0);
-	CHECK_EQ(stream->read.result, INT64_MIN);
+	CHECK(!contract_job_has_ended(&stream->read));
 	return (NULL);
 }
 
