@@ -69,6 +69,7 @@ struct filch__worker {
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
 	uint64_t polls_seen; /* the reactor thread's, at its last look */
 	bool queued_seen;    /* the same */
+	uint64_t parks_seen; /* the shutdown's, when it asked [SD1] */
 };
 
 struct filch_executor {

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Shutting down: steps 1 to 3 of what executor.c tells.
+ *
+ * Orderings [SD1] a worker counts its park, says by a release that it is not
+ *           awake, and sleeps; it has fenced in filch__idle_park() before it
+ *           counts.  The reactor thread counts its wakes by a release.  The
+ *           shutdown acquires both, asks all to come round, and looks for the
+ *           next park and wake: with the fence after that it sees what those
+ *           threads had in hand when they were asked.
  */
 #include "executor.h"
 
@@ -15,8 +22,15 @@
  */
 #define QUIET_INTERVAL_NS 1000000
 
-static bool shutdown_is_done(struct filch_executor *);
-static bool executor_is_quiet(struct filch_executor *);
+/* All threads are asked to put down what they have in hand. */
+struct quiet_round {
+	bool is_on;
+	uint64_t polls; /* of all workers, when it began */
+	uint64_t wakes; /* of the reactor thread */
+};
+
+static bool shutdown_is_done(struct filch_executor *, struct quiet_round *);
+static bool executor_is_quiet(struct filch_executor *, struct quiet_round *);
 static int shutdown_wait(struct filch_executor *, uint64_t);
 
 void
@@ -52,6 +66,7 @@ int
 filch_executor_shutdown(struct filch_executor *executor,
     enum filch_shutdown mode, uint64_t deadline_ns)
 {
+	struct quiet_round round = { .is_on = false };
 	int result = 0;
 
 	if (filch__worker_current != NULL &&
@@ -65,7 +80,7 @@ filch_executor_shutdown(struct filch_executor *executor,
 	}
 	filch__executor_wake_workers(executor);
 	pthread_mutex_lock(&executor->shutdown_mutex);
-	while (result == 0 && !shutdown_is_done(executor)) {
+	while (result == 0 && !shutdown_is_done(executor, &round)) {
 		uint64_t until_ns = deadline_ns;
 
 		if (filch__executor_state(executor) >=
@@ -89,7 +104,7 @@ filch_executor_shutdown(struct filch_executor *executor,
  * sources that are gone left nothing in flight, which uses their memory.
  */
 static bool
-shutdown_is_done(struct filch_executor *executor)
+shutdown_is_done(struct filch_executor *executor, struct quiet_round *round)
 {
 	bool at_once =
 	    filch__executor_state(executor) >= FILCH__EXECUTOR_STOPPING;
@@ -98,7 +113,7 @@ shutdown_is_done(struct filch_executor *executor)
 		return (!at_once ||
 		    !filch__reactor_has_operations(&executor->reactor));
 	}
-	return (at_once && executor_is_quiet(executor));
+	return (at_once && executor_is_quiet(executor, round));
 }
 
 static uint64_t
@@ -115,27 +130,95 @@ executor_polls(const struct filch_executor *executor)
 	return (polls);
 }
 
-/*
- * Nothing moves: all workers sleep, nothing is queued, in flight or timed, and
- * nobody has woken, polled a task and gone to sleep again meanwhile.
- */
+/* Have every thread come round, if all workers sleep now. */
+static void
+round_begin(struct filch_executor *executor, struct quiet_round *round)
+{
+	struct filch__reactor *reactor = &executor->reactor;
+	unsigned i;
+
+	round->polls = executor_polls(executor);
+	/* [SD1] pairs with reactor_main */
+	round->wakes = filch__u64_load_acquire(&reactor->wakes);
+	for (i = 0; i < executor->worker_count; i++) {
+		struct filch__worker *worker = &executor->workers[i];
+
+		/* [SD1] pairs with worker_park: the park that counts is one
+		 * that has not begun */
+		if (filch__u32_load_acquire(&worker->awake) != 0) {
+			return;
+		}
+		/* relaxed: only a worker that wakes changes it again */
+		worker->parks_seen =
+		    filch__u64_load_relaxed(&worker->counters.parks);
+	}
+	round->is_on = true;
+	filch__executor_wake_workers(executor);
+	reactor->driver->interrupt(reactor);
+}
+
+/* Every thread has come round since. */
 static bool
-executor_is_quiet(struct filch_executor *executor)
+round_is_over(
+    const struct filch_executor *executor, const struct quiet_round *round)
+{
+	unsigned i;
+
+	/* [SD1] pairs with reactor_main */
+	if (filch__u64_load_acquire(&executor->reactor.wakes) == round->wakes) {
+		return (false);
+	}
+	for (i = 0; i < executor->worker_count; i++) {
+		const struct filch__worker *worker = &executor->workers[i];
+
+		/* relaxed: the fence that follows orders it [SD1] */
+		if (filch__u64_load_relaxed(&worker->counters.parks) ==
+		    worker->parks_seen) {
+			return (false);
+		}
+	}
+	/* [SD1] pairs with filch__idle_park */
+	filch__fence_seq_cst();
+	return (true);
+}
+
+/* All workers sleep, and nothing is queued, in flight or timed. */
+static bool
+executor_looks_quiet(struct filch_executor *executor)
 {
 	unsigned count = executor->worker_count;
-	uint64_t polls = executor_polls(executor);
 
-	if (filch__idle_parked(&executor->idle) != count ||
-	    !filch__reactor_is_quiet(&executor->reactor) ||
-	    filch__executor_has_work(executor) ||
+	return (filch__idle_parked(&executor->idle) == count &&
+	    filch__reactor_is_quiet(&executor->reactor) &&
+	    !filch__executor_has_work(executor) &&
 	    /* [EX2] pairs with filch__executor_schedule */
-	    filch__u64_load_seq_cst(&executor->entrants) != 0 ||
-	    filch__idle_parked(&executor->idle) != count) {
+	    filch__u64_load_seq_cst(&executor->entrants) == 0 &&
+	    filch__idle_parked(&executor->idle) == count);
+}
+
+/*
+ * Nothing moves.  A look does not tell: a worker that counts as parked may
+ * have taken completions and not yet woken their tasks, and the reactor thread
+ * expired timers.  So they are asked to come round, and if then it looks quiet
+ * again and nobody has polled a task since the first look, it is.
+ */
+static bool
+executor_is_quiet(struct filch_executor *executor, struct quiet_round *round)
+{
+	if (!round->is_on) {
+		if (executor_looks_quiet(executor)) {
+			round_begin(executor, round);
+		}
+		return (false);
+	}
+	if (!round_is_over(executor, round) ||
+	    !executor_looks_quiet(executor)) {
 		return (false);
 	}
 	/* [ID1] pairs with filch__idle_park: who parked had polled before */
 	filch__fence_seq_cst();
-	return (executor_polls(executor) == polls);
+	round->is_on = false;
+	return (executor_polls(executor) == round->polls);
 }
 
 /* Wait for a signal of progress; -ETIMEDOUT at until_ns.  Mutex held. */

@@ -6,7 +6,7 @@
  *           task sees what the one who put it there had done.
  *           [WK2] who publishes work fences, then looks for sleepers (idle.h);
  *           who parks says so by a seq_cst change, then looks for work.
- *           [MO1] in monitor.c.
+ *           [MO1] in monitor.c, [SD1] in shutdown.c.
  */
 #include "executor.h"
 
@@ -574,17 +574,18 @@ worker_park(struct filch__worker *worker)
 	filch__fence_seq_cst();
 	if (!filch__executor_has_work(executor) &&
 	    filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
-		/* relaxed: a hint for the monitor */
-		filch__u32_store_relaxed(&worker->awake, 0);
+		filch__counter_add(&worker->counters.parks, 1);
+		/* [SD1] pairs with round_begin; a hint for the monitor */
+		filch__u32_store_release(&worker->awake, 0);
 		if (filch__executor_state(executor) !=
 		    FILCH__EXECUTOR_RUNNING) {
 			filch__executor_signal_shutdown(executor);
 		}
-		filch__counter_add(&worker->counters.parks, 1);
 		worker->reaping = true;
 		driver->park(worker->shard);
 		worker->reaping = false;
-		filch__u32_store_relaxed(&worker->awake, 1); /* as above */
+		/* relaxed: a hint */
+		filch__u32_store_relaxed(&worker->awake, 1);
 	}
 	claimed = !filch__idle_unpark_self(&executor->idle, worker->index);
 	worker->searching = true;

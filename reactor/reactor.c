@@ -284,7 +284,10 @@ reactor_main(void *arg)
 		/* awake: it looks at all timers before it sleeps again [RT1] */
 		(void)filch__u64_exchange_seq_cst(
 		    &reactor->sleeping_until_ns, 0);
-		filch__counter_add(&reactor->wakes, 1);
+		/* relaxed load: only this thread writes it.
+		 * [SD1] pairs with the shutdown, which waits for it */
+		filch__u64_store_release(&reactor->wakes,
+		    filch__u64_load_relaxed(&reactor->wakes) + 1);
 	}
 	return (NULL);
 }

@@ -200,6 +200,30 @@ orphan_run(void)
 	return (0);
 }
 
+/* Destroying ends sleeps, which is for their tasks to tell. */
+static int
+sleeper_run(void)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct member sleeper = { .motion = CANCELLED_SLEEP };
+	struct filch_executor *executor;
+
+	options.worker_count = 1;
+	if (filch_executor_create(&options, &executor) != 0) {
+		fprintf(stderr, "shutdown: cannot create an executor\n");
+		return (1);
+	}
+	filch_sleep_init(&sleeper.sleep, FILCH_NEVER - 1);
+	member_start(executor, &sleeper, mover_poll);
+	filch_executor_destroy(executor);
+	filch_task_wake(&sleeper.task);
+	if (filch_task_join(&sleeper.task) != 0) {
+		fprintf(stderr, "shutdown: a sleeper was given up\n");
+		return (1);
+	}
+	return (0);
+}
+
 #define HANDS 16
 
 /* Leaves a trace, which nothing but the end of the shutdown guards. */
@@ -265,7 +289,8 @@ main(int argc, char **argv)
 	stress_options(&options, argc, argv);
 	for (uint64_t i = 0; i < options.rounds; i++) {
 		if (round_run((enum motion)(i % MOTIONS)) != 0 ||
-		    orphan_run() != 0 || graceful_run() != 0) {
+		    orphan_run() != 0 || sleeper_run() != 0 ||
+		    graceful_run() != 0) {
 			return (1);
 		}
 	}
