@@ -15,6 +15,7 @@
 #include <filch/filch.h>
 
 #include <semaphore.h>
+#include <unistd.h>
 
 #include "stress.h"
 
@@ -200,25 +201,32 @@ orphan_run(void)
 	return (0);
 }
 
-/* Destroying ends sleeps, which is for their tasks to tell. */
+/* Destroying ends a sleep or a read, which is for its task to tell. */
 static int
-sleeper_run(void)
+waiting_run(enum motion motion)
 {
 	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
-	struct member sleeper = { .motion = CANCELLED_SLEEP };
+	struct member waiting = { .motion = motion };
 	struct filch_executor *executor;
+	struct filch_file file;
+	int ends[2];
+	char byte;
 
 	options.worker_count = 1;
-	if (filch_executor_create(&options, &executor) != 0) {
+	if (filch_executor_create(&options, &executor) != 0 ||
+	    pipe(ends) != 0 || filch_file_init(&file, ends[0]) != 0) {
 		fprintf(stderr, "shutdown: cannot create an executor\n");
 		return (1);
 	}
-	filch_sleep_init(&sleeper.sleep, FILCH_NEVER - 1);
-	member_start(executor, &sleeper, mover_poll);
+	filch_sleep_init(&waiting.sleep, FILCH_NEVER - 1);
+	filch_op_init_read(&waiting.op, &file, &byte, 1, FILCH_OFFSET_CURRENT);
+	member_start(executor, &waiting, mover_poll);
 	filch_executor_destroy(executor);
-	filch_task_wake(&sleeper.task);
-	if (filch_task_join(&sleeper.task) != 0) {
-		fprintf(stderr, "shutdown: a sleeper was given up\n");
+	close(ends[0]);
+	close(ends[1]);
+	filch_task_wake(&waiting.task);
+	if (filch_task_join(&waiting.task) != 0) {
+		fprintf(stderr, "shutdown: a waiting task was given up\n");
 		return (1);
 	}
 	return (0);
@@ -289,7 +297,8 @@ main(int argc, char **argv)
 	stress_options(&options, argc, argv);
 	for (uint64_t i = 0; i < options.rounds; i++) {
 		if (round_run((enum motion)(i % MOTIONS)) != 0 ||
-		    orphan_run() != 0 || sleeper_run() != 0 ||
+		    orphan_run() != 0 ||
+		    waiting_run((enum motion)(i % MOTIONS)) != 0 ||
 		    graceful_run() != 0) {
 			return (1);
 		}
