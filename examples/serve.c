@@ -245,21 +245,38 @@ listen_on(uint16_t port)
 	return (fd);
 }
 
+static int
+complain(const char *what, int error)
+{
+	fprintf(stderr, "serve: %s: %s\n", what, strerror(error));
+	return (1);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct filch_executor *executor = NULL;
-	int directory = argc > 1 ? open(argv[1], O_RDONLY | O_DIRECTORY) : -1;
-	int listener = listen_on((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
-	int rc = filch_executor_create(NULL, &executor);
+	int port = argc > 2 ? atoi(argv[2]) : 0;
 	long left = argc > 3 ? atol(argv[3]) : -1;
 
-	if (directory < 0 || listener < 0 || rc < 0) {
-		fprintf(stderr, "serve: %s\n", strerror(rc < 0 ? -rc : errno));
+	if (argc < 2 || argc > 4 || port < 0 || port > UINT16_MAX) {
 		fprintf(
 		    stderr, "usage: serve DIRECTORY [PORT [CONNECTIONS]]\n");
-		filch_executor_destroy(executor);
 		return (2);
+	}
+	int directory = open(argv[1], O_RDONLY | O_DIRECTORY);
+	if (directory < 0) {
+		return (complain(argv[1], errno));
+	}
+	int rc = filch_executor_create(NULL, &executor);
+	if (rc < 0) {
+		return (complain("executor", -rc));
+	}
+	int listener = listen_on((uint16_t)port);
+	if (listener < 0) {
+		rc = complain("listen", errno);
+		filch_executor_destroy(executor);
+		return (rc);
 	}
 	while (left != 0) {
 		int fd = accept(listener, NULL, NULL);
@@ -268,7 +285,7 @@ main(int argc, char **argv)
 			if (errno == EINTR || errno == ECONNABORTED) {
 				continue;
 			}
-			perror("serve: accept");
+			(void)complain("accept", errno);
 			break;
 		}
 		left -= left > 0;
