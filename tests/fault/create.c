@@ -11,7 +11,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <sys/eventfd.h>
 
 #if defined(FILCH_HAVE_URING)
@@ -22,6 +21,10 @@ FAULT_WRAP(void *, aligned_alloc, (size_t alignment, size_t size),
     (alignment, size), FAULT_NULL)
 FAULT_WRAP(
     void *, calloc, (size_t count, size_t size), (count, size), FAULT_NULL)
+FAULT_WRAP_CLOSE
+FAULT_WRAP_FCNTL
+FAULT_WRAP_VARIADIC(
+    int, prctl, (int option, ...), option, unsigned long, (option, argument))
 FAULT_WRAP(
     int, eventfd, (unsigned value, int flags), (value, flags), FAULT_ERRNO)
 FAULT_WRAP(int, pipe, (int fds[2]), (fds), FAULT_ERRNO)
@@ -34,61 +37,6 @@ FAULT_WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set),
 FAULT_WRAP(int, pthread_setaffinity_np,
     (pthread_t thread, size_t size, const cpu_set_t *set), (thread, size, set),
     FAULT_NUMBER)
-
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __real_fcntl(int fd, int command, ...);
-int __wrap_fcntl(int fd, int command, ...);
-int __real_prctl(int option, ...);
-int __wrap_prctl(int option, ...);
-
-/* The descriptor is gone whatever close(2) says. */
-int
-__wrap_close(int fd)
-{
-	int error = fault_take("close");
-	int result = __real_close(fd);
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	return (result);
-}
-
-int
-__wrap_fcntl(int fd, int command, ...)
-{
-	int error = fault_take("fcntl");
-	va_list list;
-	int argument;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, command);
-	argument = va_arg(list, int);
-	va_end(list);
-	return (__real_fcntl(fd, command, argument));
-}
-
-int
-__wrap_prctl(int option, ...)
-{
-	int error = fault_take("prctl");
-	va_list list;
-	unsigned long argument;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, option);
-	argument = va_arg(list, unsigned long);
-	va_end(list);
-	return (__real_prctl(option, argument));
-}
 
 #if defined(FILCH_HAVE_URING)
 FAULT_WRAP(int, io_uring_queue_init_params,
@@ -261,11 +209,4 @@ static const struct fault_case cases[] = {
 #endif
 };
 
-int
-main(int argc, char **argv)
-{
-	/* the cases name their driver themselves */
-	(void)unsetenv("FILCH_DRIVER");
-	return (
-	    fault_main(cases, sizeof(cases) / sizeof(cases[0]), argc, argv));
-}
+FAULT_MAIN(cases)

@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,35 @@ fault_disarm(void)
 		}                                                              \
 		return (__real_##symbol arguments);                            \
 	}
+
+/* The same for a call with one more argument, of that type, after last. */
+#define FAULT_WRAP_VARIADIC(                                                   \
+    type, symbol, parameters, last, argument_type, arguments)                  \
+	type __real_##symbol parameters;                                       \
+	type __wrap_##symbol parameters;                                       \
+	type __wrap_##symbol parameters                                        \
+	{                                                                      \
+		int error = fault_take(#symbol);                               \
+		va_list list;                                                  \
+		argument_type argument;                                        \
+                                                                               \
+		if (error != 0) {                                              \
+			return (FAULT_ERRNO);                                  \
+		}                                                              \
+		va_start(list, last);                                          \
+		argument = va_arg(list, argument_type);                        \
+		va_end(list);                                                  \
+		return (__real_##symbol arguments);                            \
+	}
+
+#define FAULT_WRAP_FCNTL                                                       \
+	FAULT_WRAP_VARIADIC(int, fcntl, (int fd, int command, ...), command,   \
+	    int, (fd, command, argument))
+
+/* The descriptor is gone whatever close(2) says. */
+#define FAULT_WRAP_CLOSE                                                       \
+	FAULT_WRAP(                                                            \
+	    int, close, (int fd), (fd), ((void)__real_close(fd), FAULT_ERRNO))
 
 /* Not an error: the call transfers half of what it would have. */
 #define FAULT_SHORT (-1)
@@ -329,5 +359,14 @@ fault_main(
 	}
 	return (failed > 0);
 }
+
+/* The main function of a program whose cases name their driver themselves. */
+#define FAULT_MAIN(cases)                                                      \
+	int main(int argc, char **argv)                                        \
+	{                                                                      \
+		(void)unsetenv("FILCH_DRIVER");                                \
+		return (fault_main(                                            \
+		    cases, sizeof(cases) / sizeof((cases)[0]), argc, argv));   \
+	}
 
 #endif /* TESTS_FAULT_FAULT_H */

@@ -6,7 +6,6 @@
  */
 #include "acts.h"
 
-#include <stdarg.h>
 #include <sys/mman.h>
 
 #if defined(FILCH_HAVE_URING)
@@ -17,6 +16,9 @@ FAULT_WRAP(void *, aligned_alloc, (size_t alignment, size_t size),
     (alignment, size), FAULT_NULL)
 FAULT_WRAP(
     void *, calloc, (size_t count, size_t size), (count, size), FAULT_NULL)
+FAULT_WRAP_FCNTL
+FAULT_WRAP_VARIADIC(int, open, (const char *path, int flags, ...), flags,
+    mode_t, (path, flags, argument))
 FAULT_WRAP(int, fstat, (int fd, struct stat *status), (fd, status), FAULT_ERRNO)
 FAULT_WRAP(void *, malloc, (size_t size), (size), FAULT_NULL)
 FAULT_WRAP(void *, mmap,
@@ -25,48 +27,10 @@ FAULT_WRAP(void *, mmap,
     (address, size, protection, flags, fd, offset), (errno = error, MAP_FAILED))
 FAULT_WRAP(void *, realloc, (void *old, size_t size), (old, size), FAULT_NULL)
 
-int __real_fcntl(int fd, int command, ...);
-int __wrap_fcntl(int fd, int command, ...);
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
 int __real_statx(int directory, const char *path, int flags, unsigned mask,
     struct statx *status);
 int __wrap_statx(int directory, const char *path, int flags, unsigned mask,
     struct statx *status);
-
-int
-__wrap_fcntl(int fd, int command, ...)
-{
-	int error = fault_take("fcntl");
-	va_list list;
-	int argument;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, command);
-	argument = va_arg(list, int);
-	va_end(list);
-	return (__real_fcntl(fd, command, argument));
-}
-
-int
-__wrap_open(const char *path, int flags, ...)
-{
-	int error = fault_take("open");
-	va_list list;
-	mode_t mode;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, flags);
-	mode = va_arg(list, mode_t);
-	va_end(list);
-	return (__real_open(path, flags, mode));
-}
 
 /* A file is opened anew only where statx(2) tells nothing. */
 int
@@ -403,11 +367,4 @@ static const struct fault_case cases[] = {
 #endif
 };
 
-int
-main(int argc, char **argv)
-{
-	/* the cases name their driver themselves */
-	(void)unsetenv("FILCH_DRIVER");
-	return (
-	    fault_main(cases, sizeof(cases) / sizeof(cases[0]), argc, argv));
-}
+FAULT_MAIN(cases)

@@ -6,7 +6,6 @@
 #include "commits.h"
 
 #include <poll.h>
-#include <stdarg.h>
 
 /* FAULT_SHORT: say that half of it was done.  For files only. */
 #define TRANSFER_WRAP(symbol, parameters, arguments)                           \
@@ -25,6 +24,11 @@
 		return (error == FAULT_SHORT ? (result + 1) / 2 : result);     \
 	}
 
+FAULT_WRAP_CLOSE
+FAULT_WRAP_FCNTL
+FAULT_WRAP_VARIADIC(int, openat,
+    (int directory, const char *path, int flags, ...), flags, mode_t,
+    (directory, path, flags, argument))
 FAULT_WRAP(int, fallocate, (int fd, int mode, off_t offset, off_t size),
     (fd, mode, offset, size), FAULT_ERRNO)
 FAULT_WRAP(int, fdatasync, (int fd), (fd), FAULT_ERRNO)
@@ -62,10 +66,6 @@ FAULT_WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
 FAULT_WRAP(int, unlinkat, (int directory, const char *path, int flags),
     (directory, path, flags), FAULT_ERRNO)
 
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __real_fcntl(int fd, int command, ...);
-int __wrap_fcntl(int fd, int command, ...);
 FAULT_WRAP(ssize_t, readv, (int fd, const struct iovec *iov, int count),
     (fd, iov, count), FAULT_ERRNO)
 FAULT_WRAP(ssize_t, write, (int fd, const void *buffer, size_t size),
@@ -75,39 +75,6 @@ FAULT_WRAP(ssize_t, writev, (int fd, const struct iovec *iov, int count),
 
 ssize_t __real_read(int fd, void *buffer, size_t size);
 ssize_t __wrap_read(int fd, void *buffer, size_t size);
-int __real_openat(int directory, const char *path, int flags, ...);
-int __wrap_openat(int directory, const char *path, int flags, ...);
-
-/* The descriptor is gone whatever close(2) says. */
-int
-__wrap_close(int fd)
-{
-	int error = fault_take("close");
-	int result = __real_close(fd);
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	return (result);
-}
-
-int
-__wrap_fcntl(int fd, int command, ...)
-{
-	int error = fault_take("fcntl");
-	va_list list;
-	int argument;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, command);
-	argument = va_arg(list, int);
-	va_end(list);
-	return (__real_fcntl(fd, command, argument));
-}
 
 /* A pool thread polls only what was ready and then is not. */
 ssize_t
@@ -126,23 +93,6 @@ __wrap_read(int fd, void *buffer, size_t size)
 		return (-1);
 	}
 	return (__real_read(fd, buffer, size));
-}
-
-int
-__wrap_openat(int directory, const char *path, int flags, ...)
-{
-	int error = fault_take("openat");
-	va_list list;
-	mode_t mode;
-
-	if (error != 0) {
-		errno = error;
-		return (-1);
-	}
-	va_start(list, flags);
-	mode = va_arg(list, mode_t);
-	va_end(list);
-	return (__real_openat(directory, path, flags, mode));
 }
 
 #define POSIX FILCH_DRIVER_POSIX
@@ -342,11 +292,4 @@ static const struct fault_case cases[] = {
 	COMMIT(group_poisoned, FDATASYNC, fdatasync, EIO),
 };
 
-int
-main(int argc, char **argv)
-{
-	/* the cases name their driver themselves */
-	(void)unsetenv("FILCH_DRIVER");
-	return (
-	    fault_main(cases, sizeof(cases) / sizeof(cases[0]), argc, argv));
-}
+FAULT_MAIN(cases)

@@ -242,11 +242,4 @@ static const struct fault_case cases[] = {
 #endif
 };
 
-int
-main(int argc, char **argv)
-{
-	/* the cases name their driver themselves */
-	(void)unsetenv("FILCH_DRIVER");
-	return (
-	    fault_main(cases, sizeof(cases) / sizeof(cases[0]), argc, argv));
-}
+FAULT_MAIN(cases)
