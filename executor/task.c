@@ -12,6 +12,10 @@
 #include "../include/private/task_waker.h"
 #include "executor.h"
 
+/* Tasks that this thread is to give up, and whether it is about it. */
+static FILCH__THREAD_LOCAL struct filch_task *task_abandoned;
+static FILCH__THREAD_LOCAL bool task_abandoning;
+
 static void task_release(struct filch_task *);
 static void task_ended(struct filch_task *);
 static bool task_complete(struct filch_task *, uint64_t);
@@ -85,8 +89,8 @@ task_complete(struct filch_task *task, uint64_t flags)
 	return (next == FILCH__TASK_RELEASE);
 }
 
-void
-filch__task_abandon(struct filch_task *task)
+static void
+task_abandon_one(struct filch_task *task)
 {
 	struct filch_executor *executor = task->priv.executor;
 
@@ -94,6 +98,27 @@ filch__task_abandon(struct filch_task *task)
 		task_release(task);
 	}
 	filch__executor_finished_outside(executor);
+}
+
+/*
+ * The end of a task wakes who has joined it, whose executor may be closed as
+ * well, and so on: those stand in line here, and not on the stack.
+ */
+void
+filch__task_abandon(struct filch_task *task)
+{
+	task->priv.next = task_abandoned;
+	task_abandoned = task;
+	if (task_abandoning) {
+		return;
+	}
+	task_abandoning = true;
+	while (task_abandoned != NULL) {
+		task = task_abandoned;
+		task_abandoned = task->priv.next;
+		task_abandon_one(task);
+	}
+	task_abandoning = false;
 }
 
 static void

@@ -406,3 +406,47 @@ Test(shutdown, destroy_alone_ends_everything)
 	filch_waker_drop(&guest.waker);
 	cr_assert(guest_is_released(&guest));
 }
+
+#define CHAIN 200000
+
+/* Waits for the next one, the last for a wake of the test. */
+struct link {
+	struct filch_task task;
+	int result;
+	bool is_last;
+};
+
+static uint64_t links_waiting;
+
+static enum filch_poll
+link_poll(struct filch_task *task)
+{
+	struct link *link = filch_container_of(task, struct link, task);
+
+	__atomic_add_fetch(&links_waiting, 1, __ATOMIC_ACQ_REL);
+	return (link->is_last
+		? FILCH_PENDING
+		: filch_task_poll_join(&link[1].task, task, &link->result));
+}
+
+/* Each one that is given up wakes the one that waits for it. */
+Test(shutdown, gives_up_a_chain_of_joins_however_long)
+{
+	struct link *links = calloc(CHAIN, sizeof(*links));
+
+	cr_assert_neq(links, NULL);
+	links[CHAIN - 1].is_last = true;
+	for (int i = CHAIN - 1; i >= 0; i--) {
+		filch_task_init(&links[i].task, link_poll, NULL);
+		cr_assert_eq(
+		    filch_executor_spawn_joinable(executor, &links[i].task), 0);
+	}
+	while (__atomic_load_n(&links_waiting, __ATOMIC_ACQUIRE) < CHAIN) {
+		continue;
+	}
+	filch_executor_destroy(executor);
+	executor = NULL;
+	filch_task_wake(&links[CHAIN - 1].task);
+	cr_assert_eq(filch_task_join(&links[0].task), -ECANCELED);
+	free(links);
+}
