@@ -20,8 +20,11 @@
  *           running -> completing       READY     by the worker, if a joiner
  *                                                 waits
  *           running, completing -> complete       by the worker
- *           idle -> complete+abandoned  by who gave up the last reference, or
- *                                       a closed executor instead of queueing
+ *           running -> complete+abandoned         by the worker, if PENDING
+ *           gave up the last reference
+ *           idle -> complete+abandoned            by a closed executor, instead
+ *           of queueing
+ *           idle -> gone      the last reference given up; flags as they were
  * Invariant A queue holds a reference, which wake takes (or passes on from
  *           the waker it consumes), poll inherits, and PENDING or the end
  *           gives up.  SCHEDULED without RUNNING means: in exactly one queue.
@@ -252,7 +255,7 @@ filch__task_word_ref(filch__u64 *word)
 	(void)filch__u64_add_acq_rel(word, FILCH__TASK_REF);
 }
 
-/* RELEASE: the last one; the task, if unfinished, is marked ABANDONED. */
+/* RELEASE: the last one, of a task that may not have finished. */
 static inline enum filch__task_next
 filch__task_word_unref(filch__u64 *word)
 {
