@@ -4,7 +4,7 @@
  *
  * One vocabulary, three builds:
  *   production             Concurrency Kit's ck_pr;
- *   FILCH_ATOMIC_C11       the compiler's atomics, for ThreadSanitizer, which
+ *   FILCH_ATOMIC_C11       the compiler's atomics, for the sanitizers, which
  *                          cannot see into ck's inline assembly;
  *   FILCH_ATOMIC_RELACY    scheduling points of the Relacy race detector
  *                          (C++), which explores interleavings and orders.
