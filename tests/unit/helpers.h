@@ -113,6 +113,17 @@ guest_let_finish(struct guest *guest)
 	__atomic_store_n(&guest->may_finish, 1, __ATOMIC_RELEASE);
 }
 
+/* What a thread runs that lets a guest finish. */
+static inline void *
+guest_finish(void *arg)
+{
+	struct guest *guest = arg;
+
+	guest_let_finish(guest);
+	filch_waker_wake(&guest->waker);
+	return (NULL);
+}
+
 /* A task that keeps its worker until the test lets it go. */
 struct blocker {
 	struct filch_task task;

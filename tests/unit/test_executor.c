@@ -3,27 +3,14 @@
  * The executor end to end: tasks, joins, yields, cancelling and real files,
  * on whatever driver FILCH_DRIVER names.
  */
-#include <criterion/criterion.h>
-#include <filch/filch.h>
-
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "helpers.h"
+
 #define MANY 10000
-
-static struct filch_executor *
-executor_new(unsigned workers)
-{
-	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
-	struct filch_executor *executor = NULL;
-
-	options.worker_count = workers;
-	cr_assert_eq(filch_executor_create(&options, &executor), 0);
-	return (executor);
-}
 
 static enum filch_poll
 poll_ready(struct filch_task *task)

@@ -8,21 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "helpers.h"
-
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	executor = executor_new(2);
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "fixture.h"
 
 TestSuite(fork, .init = setup, .fini = teardown, .timeout = 60);
 

@@ -7,21 +7,7 @@
 #include <signal.h>
 
 #include "../../include/private/task_word.h"
-#include "helpers.h"
-
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	executor = executor_new(2);
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "fixture.h"
 
 TestSuite(join, .init = setup, .fini = teardown, .timeout = 60);
 
@@ -92,24 +78,13 @@ Test(join, keeps_the_task_until_the_handle_is_given_up)
 	cr_assert(guest_is_released(&guest));
 }
 
-static void *
-wake_from_thread(void *arg)
-{
-	struct guest *guest = arg;
-
-	guest_let_finish(guest);
-	filch_waker_wake(&guest->waker);
-	return (NULL);
-}
-
 Test(join, waits_for_a_task_that_somebody_else_wakes)
 {
 	struct guest guest;
 	pthread_t thread;
 
 	guest_start(executor, &guest);
-	cr_assert_eq(
-	    pthread_create(&thread, NULL, wake_from_thread, &guest), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, guest_finish, &guest), 0);
 	cr_assert_eq(filch_task_join(&guest.task), 0);
 	cr_assert_eq(guest.polls, 2);
 	pthread_join(thread, NULL);
@@ -392,7 +367,7 @@ wake_when_let_go(void *arg)
 	struct succession *succession = arg;
 
 	wait_for(&succession->joiner.released);
-	return (wake_from_thread(&succession->guest));
+	return (guest_finish(&succession->guest));
 }
 
 Test(join, a_thread_takes_over_from_a_task_that_waits_no_more)

@@ -6,24 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "helpers.h"
-
-static struct filch_executor_options options;
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	options = (struct filch_executor_options)FILCH_EXECUTOR_OPTIONS_INIT;
-	options.worker_count = 1;
-	executor = NULL;
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "options_fixture.h"
 
 TestSuite(options, .init = setup, .fini = teardown, .timeout = 60);
 

@@ -8,21 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "helpers.h"
-
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	executor = executor_new(2);
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "fixture.h"
 
 TestSuite(shutdown, .init = setup, .fini = teardown, .timeout = 120);
 
@@ -129,23 +115,13 @@ Test(shutdown, graceful_waits_for_a_task_until_its_deadline_and_again)
 	cr_assert_not(guest.saw_cancel);
 }
 
-static void *
-let_finish(void *arg)
-{
-	struct guest *guest = arg;
-
-	guest_let_finish(guest);
-	filch_waker_wake(&guest->waker);
-	return (NULL);
-}
-
 Test(shutdown, graceful_ends_when_a_thread_wakes_the_last_task)
 {
 	struct guest guest;
 	pthread_t thread;
 
 	guest_start(executor, &guest);
-	cr_assert_eq(pthread_create(&thread, NULL, let_finish, &guest), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, guest_finish, &guest), 0);
 	cr_assert_eq(graceful(patience()), 0);
 	pthread_join(thread, NULL);
 	cr_assert_eq(filch_task_join(&guest.task), 0);

@@ -5,21 +5,7 @@
  */
 #include <signal.h>
 
-#include "helpers.h"
-
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	executor = executor_new(2);
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "fixture.h"
 
 TestSuite(sleep, .init = setup, .fini = teardown, .timeout = 60);
 

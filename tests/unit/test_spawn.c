@@ -9,21 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "helpers.h"
-
-static struct filch_executor *executor;
-
-static void
-setup(void)
-{
-	executor = executor_new(2);
-}
-
-static void
-teardown(void)
-{
-	filch_executor_destroy(executor);
-}
+#include "fixture.h"
 
 TestSuite(spawn, .init = setup, .fini = teardown, .timeout = 60);
 
