@@ -48,6 +48,14 @@ rm there
 run 0 info --output=json
 jq -e '.version and .reason and .limits' out >/dev/null || fail "info: report"
 
+if [ -c /dev/full ]; then
+	status=0
+	"$filch" info >/dev/full 2>err || status=$?
+	[ "$status" -eq 1 ] || fail "info: full: exit $status"
+	grep -q '^filch: info: standard output: write: ' err ||
+		fail "info: full: no word of it"
+fi
+
 # A file that was there is not written to unless asked, and stays.
 head -c 1048576 /dev/zero >there
 refused there bench --rw=write there

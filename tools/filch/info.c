@@ -3,6 +3,7 @@
  * filch info: the driver an executor gets here and why, what the kernel
  * offers, the limits in force, the version.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -170,5 +171,10 @@ tool_info(int argc, char **argv)
 		print_table(&info);
 	}
 	filch_executor_destroy(executor);
-	return (fflush(stdout) == 0 ? TOOL_DONE : TOOL_FAILED);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "filch: info: standard output: write: %s\n",
+		    strerror(errno));
+		return (TOOL_FAILED);
+	}
+	return (TOOL_DONE);
 }
