@@ -145,7 +145,6 @@ round_run(uint64_t *random)
 int
 main(int argc, char **argv)
 {
-	uint64_t random;
 	int fds[2];
 
 	stress_options(&options, argc, argv);
@@ -153,12 +152,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "cancel: cannot make a pipe\n");
 		return (1);
 	}
-	random = options.seed;
-	for (uint64_t i = 0; i < options.rounds; i++) {
-		round_run(&random);
-	}
-	printf("seed %llu: %llu rounds of %d reads, each ended once\n",
-	    (unsigned long long)options.seed,
-	    (unsigned long long)options.rounds, READS);
+	stress_rounds(&options, round_run);
+	printf(" of %d reads, each ended once\n", READS);
 	return (0);
 }

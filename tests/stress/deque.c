@@ -24,7 +24,7 @@ static struct filch__deque deque;
 static filch__ptr slots[CAPACITY];
 static struct item items[ITEMS];
 static filch__u32 is_over;
-static bool is_fifo;
+static bool is_fifo = true; /* every round turns it round */
 
 /* Count item as taken; the sum of all is what must be conserved. */
 static uint64_t
@@ -108,6 +108,7 @@ round_run(uint64_t *random)
 	uint64_t sum;
 	void *stolen;
 
+	is_fifo = !is_fifo;
 	if (thieves == NULL) {
 		abort();
 	}
@@ -135,16 +136,8 @@ round_run(uint64_t *random)
 int
 main(int argc, char **argv)
 {
-	uint64_t random;
-
 	stress_options(&options, argc, argv);
-	random = options.seed;
-	for (uint64_t i = 0; i < options.rounds; i++) {
-		is_fifo = i % 2 != 0;
-		round_run(&random);
-	}
-	printf("seed %llu: %llu rounds, each of %d items taken once\n",
-	    (unsigned long long)options.seed,
-	    (unsigned long long)options.rounds, ITEMS);
+	stress_rounds(&options, round_run);
+	printf(", each of %d items taken once\n", ITEMS);
 	return (0);
 }

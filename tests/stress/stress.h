@@ -93,4 +93,18 @@ stress_same(const struct stress_options *options, const char *what,
 	}
 }
 
+/* All rounds, each from where the last one left the generator. */
+static inline void
+stress_rounds(
+    const struct stress_options *options, void (*run)(uint64_t *random))
+{
+	uint64_t random = options->seed;
+
+	for (uint64_t i = 0; i < options->rounds; i++) {
+		run(&random);
+	}
+	printf("seed %llu: %llu rounds", (unsigned long long)options->seed,
+	    (unsigned long long)options->rounds);
+}
+
 #endif /* FILCH_TESTS_STRESS_STRESS_H */

@@ -149,15 +149,8 @@ round_run(uint64_t *random)
 int
 main(int argc, char **argv)
 {
-	uint64_t random;
-
 	stress_options(&options, argc, argv);
-	random = options.seed;
-	for (uint64_t i = 0; i < options.rounds; i++) {
-		round_run(&random);
-	}
-	printf("seed %llu: %llu rounds of %u x %d timers, each ended once\n",
-	    (unsigned long long)options.seed,
-	    (unsigned long long)options.rounds, options.threads, ADDS);
+	stress_rounds(&options, round_run);
+	printf(" of %u x %d timers, each ended once\n", options.threads, ADDS);
 	return (0);
 }
