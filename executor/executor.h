@@ -56,6 +56,7 @@ struct filch__worker {
 	uint32_t lifo_runs;              /* (w) */
 	uint32_t random;                 /* (w) */
 	uint32_t looks_seen; /* (w) when the oldest spawned task had its turn */
+	uint32_t looks_driven; /* (w) when it last looked at the driver */
 	uint32_t notify_after; /* (w) polls until peers are told */
 	uint32_t sleeps;       /* (w) attempts to, for probes */
 	bool is_prompt;        /* (w) operations are finished on the spot */
@@ -109,6 +110,11 @@ void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
 void filch__worker_notify(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
 bool filch__executor_has_work(const struct filch_executor *executor);
+
+/* ---- monitor.c ---- */
+
+/* A worker is awake: the reactor thread shall look after it. */
+void filch__executor_monitor(struct filch_executor *executor);
 /* The reactor thread's look at the workers. */
 uint64_t filch__executor_tick(struct filch__reactor_host *host, uint64_t now);
 

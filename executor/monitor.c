@@ -40,6 +40,16 @@ monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
 	}
 }
 
+void
+filch__executor_monitor(struct filch_executor *executor)
+{
+	/* [MO1] pairs with filch__executor_tick */
+	if (filch__u32_load_seq_cst(&executor->monitoring) == 0 &&
+	    filch__u32_exchange_seq_cst(&executor->monitoring, 1) == 0) {
+		executor->reactor.driver->interrupt(&executor->reactor);
+	}
+}
+
 uint64_t
 filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 {
@@ -47,7 +57,7 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 	    FILCH__CONTAINER_OF(host, struct filch_executor, host);
 	unsigned i;
 
-	/* [MO1] pairs with worker_monitor */
+	/* [MO1] pairs with filch__executor_monitor */
 	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
 		return (FILCH_NEVER);
 	}
@@ -62,13 +72,13 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 		executor->idle_ticks = 0;
 	} else if (++executor->idle_ticks >= MONITOR_IDLE_TICKS) {
 		executor->idle_ticks = 0;
-		/* [MO1] pairs with worker_monitor */
+		/* [MO1] pairs with filch__executor_monitor */
 		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 0);
 		if (filch__idle_parked(&executor->idle) ==
 		    executor->worker_count) {
 			return (FILCH_NEVER);
 		}
-		/* [MO1] pairs with worker_monitor */
+		/* [MO1] pairs with filch__executor_monitor */
 		(void)filch__u32_exchange_seq_cst(&executor->monitoring, 1);
 	}
 	for (i = 0; i < executor->worker_count; i++) {

@@ -52,7 +52,6 @@ static struct filch_task *worker_steal(
 static struct filch_task *worker_steal_lifo(
     struct filch__worker *, struct filch__worker *);
 static void worker_found_work(struct filch__worker *);
-static void worker_monitor(struct filch_executor *);
 static void worker_park(struct filch__worker *);
 static void worker_spill(
     struct filch__worker *, struct filch__deque *, struct filch_task *);
@@ -65,7 +64,7 @@ filch__worker_main(void *arg)
 
 	filch__worker_current = worker;
 	filch__shard_current = worker->shard;
-	worker_monitor(executor);
+	filch__executor_monitor(executor);
 	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
 		struct filch_task *task = worker_next(worker);
 
@@ -205,10 +204,14 @@ filch__worker_notify(struct filch_executor *executor)
 static struct filch_task *
 worker_next(struct filch__worker *worker)
 {
+	/* relaxed: a clock, nothing hangs on it */
+	uint32_t looks = filch__u32_load_relaxed(&worker->executor->looks);
 	struct filch_task *task;
 
-	if (--worker->polls_left == 0) {
+	/* polls may be long: the reactor thread's looks are the clock */
+	if (--worker->polls_left == 0 || looks != worker->looks_driven) {
 		worker->polls_left = worker->executor->options.event_interval;
+		worker->looks_driven = looks;
 		worker_drive(worker);
 		task = worker_take_injected(worker);
 		if (task == NULL) {
@@ -548,17 +551,6 @@ worker_found_work(struct filch__worker *worker)
 
 /* ---- parking ---- */
 
-/* This worker is awake: the reactor thread shall look after it. */
-static void
-worker_monitor(struct filch_executor *executor)
-{
-	/* [MO1] pairs with filch__executor_tick */
-	if (filch__u32_load_seq_cst(&executor->monitoring) == 0 &&
-	    filch__u32_exchange_seq_cst(&executor->monitoring, 1) == 0) {
-		executor->reactor.driver->interrupt(&executor->reactor);
-	}
-}
-
 static void
 worker_park(struct filch__worker *worker)
 {
@@ -589,7 +581,7 @@ worker_park(struct filch__worker *worker)
 	}
 	claimed = !filch__idle_unpark_self(&executor->idle, worker->index);
 	worker->searching = true;
-	worker_monitor(executor);
+	filch__executor_monitor(executor);
 	if (claimed && !filch__executor_has_work(executor)) {
 		filch__counter_add(&worker->counters.spurious_wakes, 1);
 	}

@@ -71,7 +71,10 @@ struct filch_executor_options {
 	 * pending, and the task is polled again after others.
 	 */
 	unsigned budget;
-	/* Polls between two looks at the driver and the injector. */
+	/*
+	 * Polls between two looks at the driver and the injector; where they
+	 * are long, it looks about twice a millisecond.
+	 */
 	unsigned event_interval;
 	/* Never read on the worker itself what the page cache may have. */
 	bool inline_io_off;

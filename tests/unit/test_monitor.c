@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The look after stuck workers: it begins with the executor, and not with the
- * first worker that wakes.
+ * The look after workers: it begins with the executor, and not with the first
+ * worker that wakes; and long polls do not make others wait for so many.
  */
 #include "helpers.h"
 
@@ -70,4 +70,68 @@ Test(monitor, a_worker_stuck_in_its_first_task_is_looked_after)
 		cr_assert(early.in_time, "round %d", i);
 		filch_executor_destroy(executor);
 	}
+}
+
+#define WAKES 10
+
+/* Every poll outlasts two looks of the reactor thread. */
+struct plodder {
+	struct filch_task task;
+	struct filch_executor *executor;
+	uint64_t polls;
+	int may_finish;
+};
+
+static uint64_t
+looks(const struct filch_executor *executor)
+{
+	struct filch_executor_stats stats;
+
+	filch_executor_get_stats(executor, &stats);
+	return (stats.reactor_wakes);
+}
+
+static enum filch_poll
+plodder_poll(struct filch_task *task)
+{
+	struct plodder *plodder =
+	    filch_container_of(task, struct plodder, task);
+	uint64_t start = looks(plodder->executor);
+
+	__atomic_add_fetch(&plodder->polls, 1, __ATOMIC_ACQ_REL);
+	while (looks(plodder->executor) < start + 3) {
+		continue;
+	}
+	return (__atomic_load_n(&plodder->may_finish, __ATOMIC_ACQUIRE) != 0
+		? FILCH_READY
+		: filch_task_yield(task));
+}
+
+Test(monitor, a_wake_from_outside_does_not_wait_for_a_row_of_long_polls)
+{
+	struct filch_executor *executor = executor_new(1);
+	struct plodder plodder = { .executor = executor };
+	struct guest guest;
+	uint64_t longest = 0;
+
+	guest_start(executor, &guest);
+	filch_task_init(&plodder.task, plodder_poll, NULL);
+	cr_assert_eq(filch_executor_spawn_joinable(executor, &plodder.task), 0);
+	for (int i = 0; i < WAKES; i++) {
+		uint64_t polls =
+		    __atomic_load_n(&plodder.polls, __ATOMIC_ACQUIRE);
+
+		filch_task_wake(&guest.task);
+		wait_for(&guest.polled);
+		polls =
+		    __atomic_load_n(&plodder.polls, __ATOMIC_ACQUIRE) - polls;
+		longest = polls > longest ? polls : longest;
+	}
+	__atomic_store_n(&plodder.may_finish, 1, __ATOMIC_RELEASE);
+	cr_assert_eq(filch_task_join(&plodder.task), 0);
+	guest_let_finish(&guest);
+	filch_waker_wake(&guest.waker);
+	cr_assert_eq(filch_task_join(&guest.task), 0);
+	filch_executor_destroy(executor);
+	cr_assert_lt(longest, FILCH_EVENT_INTERVAL_DEFAULT / 2);
 }
