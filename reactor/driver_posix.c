@@ -403,6 +403,9 @@ posix_look(struct filch__reactor *reactor, unsigned count)
 			continue;
 		}
 	}
+	/* [RT1] pairs with filch__reactor_is_quiet, which takes the lock first:
+	 * of what is taken out now it knows by this only */
+	(void)filch__u64_exchange_seq_cst(&reactor->sleeping_until_ns, 0);
 	filch__lock_take(&driver->lock);
 	for (i = 0; i < count; i++) {
 		struct slot *slot;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reactor without an executor: when it is quiet.
+ */
+#include <criterion/criterion.h>
+
+#include <filch/filch.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <unistd.h>
+
+#include "reactor/reactor.h"
+
+static struct filch__reactor reactor;
+static bool was_quiet; /* while an operation was being told of */
+static int64_t result;
+static sem_t told;
+
+static void
+complete(struct filch_op *list)
+{
+	was_quiet = filch__reactor_is_quiet(&reactor);
+	result = filch_op_result(list);
+	(void)sem_post(&told);
+}
+
+static uint64_t
+tick(struct filch__reactor_host *host, uint64_t now_ns)
+{
+	(void)host;
+	(void)now_ns;
+	return (FILCH_NEVER);
+}
+
+Test(reactor, is_not_quiet_until_its_thread_has_told_of_an_operation,
+    .timeout = 60)
+{
+	struct filch__reactor_host host = { complete, tick };
+	struct filch__reactor_options options = {
+		.driver = FILCH_DRIVER_POSIX,
+		.shard_count = 1,
+		.ring_entries = FILCH_RING_ENTRIES_MIN,
+		.pool_threads_max = 1,
+	};
+	struct filch_file file;
+	struct filch_op op;
+	char byte;
+	int fds[2];
+
+	(void)sem_init(&told, 0, 0);
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(filch_file_init(&file, fds[0]), 0);
+	cr_assert_eq(filch__reactor_init(&reactor, &host, &options), 0);
+	filch_op_init_read(&op, &file, &byte, 1, FILCH_OFFSET_CURRENT);
+	op.priv.shard = &reactor.shards[0];
+	reactor.driver->submit(&reactor.shards[0], &op);
+	cr_assert_not(filch__reactor_is_quiet(&reactor));
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+	while (sem_wait(&told) < 0) {
+		continue;
+	}
+	cr_assert_eq(result, 1);
+	cr_assert_not(was_quiet);
+	/* when the thread sleeps again */
+	while (!filch__reactor_is_quiet(&reactor)) {
+		sched_yield();
+	}
+	filch__reactor_fini(&reactor);
+}
