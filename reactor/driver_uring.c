@@ -597,13 +597,34 @@ cqe_take(struct filch__shard *shard, struct filch__uring_shard *us,
 	return (NULL);
 }
 
+/* Have op's descriptor watched, and issue it again then.  Lock held. */
+static void
+op_wait_ready(struct filch__uring_shard *us, struct filch_op *op)
+{
+	struct io_uring_sqe *sqe = filch__uring_entry_get(us);
+	bool read = op->priv.opcode == FILCH_OP_READ ||
+	    op->priv.opcode == FILCH_OP_READV;
+
+	if (sqe == NULL) {
+		/* not to the pool, where nothing could stop it */
+		waiting_push(us, op);
+		return;
+	}
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = op->priv.file->fd;
+	sqe->poll32_events = read ? POLLIN : POLLOUT;
+	/* release [OP1]: who cancels sees the operation's shard */
+	filch__u32_store_release(&op->priv.state, FILCH__OP_POLLING);
+	filch__uring_entry_publish(
+	    us, sqe, (uint64_t)(uintptr_t)op | FILCH__URING_POLL);
+}
+
 /* True if op is finished; false if it goes on another way.  Lock held. */
 static bool
 op_completed(struct filch__shard *shard, struct filch__uring_shard *us,
     struct filch_op *op, int32_t result)
 {
 	struct filch_file *file = op->priv.file;
-	struct io_uring_sqe *sqe;
 
 	op->priv.result = result;
 	if (filch__likely(result >= 0)) {
@@ -623,7 +644,8 @@ op_completed(struct filch__shard *shard, struct filch__uring_shard *us,
 		return (true);
 	}
 	if (op->priv.stop_asked) {
-		if (result == -EINTR || result == -EAGAIN) {
+		if (result == -EINTR || result == -EAGAIN ||
+		    result == -EOPNOTSUPP || result == -ENOSYS) {
 			op->priv.result = -ECANCELED;
 		}
 		return (true);
@@ -633,18 +655,8 @@ op_completed(struct filch__shard *shard, struct filch__uring_shard *us,
 		return (false);
 	}
 	if (result == -EAGAIN && file != NULL &&
-	    (file->priv.flags & FILCH__FILE_POLLABLE) != 0 &&
-	    (sqe = filch__uring_entry_get(us)) != NULL) {
-		bool read = op->priv.opcode == FILCH_OP_READ ||
-		    op->priv.opcode == FILCH_OP_READV;
-
-		sqe->opcode = IORING_OP_POLL_ADD;
-		sqe->fd = file->fd;
-		sqe->poll32_events = read ? POLLIN : POLLOUT;
-		/* release [OP1]: as in op_issue */
-		filch__u32_store_release(&op->priv.state, FILCH__OP_POLLING);
-		filch__uring_entry_publish(
-		    us, sqe, (uint64_t)(uintptr_t)op | FILCH__URING_POLL);
+	    (file->priv.flags & FILCH__FILE_POLLABLE) != 0) {
+		op_wait_ready(us, op);
 		return (false);
 	}
 	if ((result == -EAGAIN || result == -EOPNOTSUPP || result == -ENOSYS) &&
