@@ -12,6 +12,9 @@
 #include "../include/private/task_waker.h"
 #include "executor.h"
 
+_Static_assert(
+    sizeof(struct filch_task) <= 64, "a task costs at most 64 bytes of ours");
+
 /* Tasks that this thread is to give up, and whether it is about it. */
 static FILCH__THREAD_LOCAL struct filch_task *task_abandoned;
 static FILCH__THREAD_LOCAL bool task_abandoning;

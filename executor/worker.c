@@ -218,6 +218,8 @@ worker_next(struct filch__worker *worker)
 			task = worker_take_oldest(worker);
 		}
 		if (task != NULL) {
+			/* this worker's own get a turn in any case */
+			worker->polls_left++;
 			worker_found_work(worker);
 			return (task);
 		}
@@ -576,6 +578,7 @@ worker_park(struct filch__worker *worker)
 		worker->reaping = true;
 		driver->park(worker->shard);
 		worker->reaping = false;
+		worker->notify_after = NOTIFY_AFTER_POLLS;
 		/* relaxed: a hint */
 		filch__u32_store_relaxed(&worker->awake, 1);
 	}

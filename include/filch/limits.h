@@ -7,6 +7,9 @@
 
 /* Workers: more than the CPUs of today's machines; bounds fixed arrays. */
 #define FILCH_WORKERS_MAX 1024
+#if FILCH_WORKERS_MAX > 65536
+#error "the list of sleepers holds a worker's index in 16 bits"
+#endif
 
 /*
  * Tasks in each of a worker's two deques.  Large enough that a burst of spawns
@@ -17,6 +20,12 @@
 #define FILCH_DEQUE_CAPACITY_DEFAULT 16384
 #define FILCH_DEQUE_CAPACITY_MIN     4
 #define FILCH_DEQUE_CAPACITY_MAX     65536
+#if (FILCH_DEQUE_CAPACITY_DEFAULT & (FILCH_DEQUE_CAPACITY_DEFAULT - 1)) !=     \
+	0 ||                                                                   \
+    FILCH_DEQUE_CAPACITY_DEFAULT < FILCH_DEQUE_CAPACITY_MIN ||                 \
+    FILCH_DEQUE_CAPACITY_DEFAULT > FILCH_DEQUE_CAPACITY_MAX
+#error "the default capacity of a deque is no power of two in its bounds"
+#endif
 
 /*
  * Tasks in the injector before spawning from outside says -EAGAIN: far more
@@ -34,6 +43,10 @@
 #define FILCH_RING_ENTRIES_DEFAULT 256
 #define FILCH_RING_ENTRIES_MIN     8
 #define FILCH_RING_ENTRIES_MAX     16384
+#if (FILCH_RING_ENTRIES_DEFAULT & (FILCH_RING_ENTRIES_DEFAULT - 1)) != 0 ||    \
+    4 * FILCH_RING_ENTRIES_MAX > 65536
+#error "the kernel refuses rings of that size"
+#endif
 
 /* The kernel's own threads for what a ring cannot do without blocking. */
 #define FILCH_URING_WORKERS_MAX 16
@@ -87,6 +100,9 @@
  */
 #define FILCH_BATCH_MAX       65536
 #define FILCH_AIO_ENTRIES_MAX 4096
+#if FILCH_AIO_ENTRIES_MAX > 65536
+#error "an entry's index does not fit into a completion"
+#endif
 
 /* Registered files and buffer pools an executor: sizes of fixed tables. */
 #define FILCH_FIXED_FILES_MAX 1024
