@@ -2,9 +2,12 @@
 /*
  * The io_uring driver, inside: what its files share.
  *
- *   driver_uring.c   the port: submitting, reaping, cancelling, sources
- *   uring_entry.c    what an entry says for each kind of operation
+ *   driver_uring.c   rings, submitting, and the port
+ *   uring_reap.c     reaping
+ *   uring_cancel.c   cancelling
  *   uring_park.c     sleeping and waking
+ *   uring_entry.c    what an entry says for each kind of operation
+ *   uring_source.c   sources
  *   uring_fixed.c    registered files and memory
  */
 #ifndef FILCH_REACTOR_URING_H
@@ -24,6 +27,15 @@ enum filch__uring_tag {
 	FILCH__URING_SOURCE = 3, /* a registration; bits 48 to 63: the entry */
 	FILCH__URING_EVENT = 4,  /* the eventfd: somebody wakes the worker */
 	FILCH__URING_TAG_MASK = 7
+};
+
+#define FILCH__URING_SOURCE_SHIFT 48
+
+/* How far an operation that the ring refused has come (pool_tried). */
+enum filch__uring_pool {
+	FILCH__URING_POOL_UNTRIED = 0,
+	FILCH__URING_POOL_NEXT = 1,
+	FILCH__URING_POOL_TRIED = 2
 };
 
 struct filch__uring_shard {
@@ -90,8 +102,36 @@ void filch__uring_entry_publish(struct filch__uring_shard *us,
     struct io_uring_sqe *sqe, uint64_t user_data);
 /* Give entries to what was gathered and what waits.  Lock held. */
 void filch__uring_issue(struct filch__uring_shard *us);
+/* Move what was gathered to the end of what waits, in order.  Lock held. */
+void filch__uring_gathered_take(struct filch__uring_shard *us);
+/* Let op wait for an entry; take it out again.  Lock held. */
+void filch__uring_wait_push(struct filch__uring_shard *us, struct filch_op *op);
+void filch__uring_wait_take_out(
+    struct filch__uring_shard *us, struct filch_op *op);
+/* True if this thread may hand entries over. */
+bool filch__uring_may_hand_over(const struct filch__uring_shard *us);
 void filch__uring_flush(struct filch__shard *shard);
+
+/* ---- uring_reap.c ---- */
+
+/* membarrier(2): 0, or -1 and errno. */
+long filch__uring_membarrier(int command);
 unsigned filch__uring_reap(struct filch__shard *shard);
+
+/* ---- uring_cancel.c ---- */
+
+/* Have the kernel cancel what user_data names.  Lock held; may be left. */
+void filch__uring_cancel_enter(
+    struct filch__shard *shard, uint64_t user_data, unsigned flags);
+void filch__uring_cancel(struct filch_op *op);
+void filch__uring_cancel_all(struct filch__shard *shard);
+
+/* ---- uring_source.c: of the port ---- */
+
+int filch__uring_source_submit(struct filch__shard *shard,
+    struct filch__registration *registration, filch_sqe_fill_fn fill, void *arg,
+    unsigned count);
+int filch__uring_source_cancel(struct filch__registration *registration);
 
 /* ---- uring_entry.c ---- */
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io_uring: sources, whose entries their users fill.
+ */
+#include <errno.h>
+
+#include "uring.h"
+
+static uint64_t
+source_data(const struct filch__registration *registration, unsigned index)
+{
+	return ((uint64_t)(uintptr_t)registration | FILCH__URING_SOURCE |
+	    (uint64_t)index << FILCH__URING_SOURCE_SHIFT);
+}
+
+int
+filch__uring_source_submit(struct filch__shard *shard,
+    struct filch__registration *registration, filch_sqe_fill_fn fill, void *arg,
+    unsigned count)
+{
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	unsigned entries = us->ring.sq.ring_entries;
+	uint32_t none = 0;
+	unsigned i;
+
+	filch__lock_take(&us->lock);
+	if (entries - filch__uring_pending(us) < count) {
+		(void)io_uring_enter((unsigned)us->ring.ring_fd,
+		    filch__uring_pending(us), 0, 0, NULL);
+	}
+	/* relaxed: changed under the lock */
+	if (entries - filch__uring_pending(us) < count ||
+	    filch__u32_load_relaxed(&us->in_flight) + count >
+		us->in_flight_max) {
+		filch__lock_leave(&us->lock);
+		return (-EAGAIN);
+	}
+	/* [RG2] pairs with filch__registration_entry_done */
+	if (!filch__u32_cas_acq_rel(&registration->remaining, &none, count)) {
+		filch__lock_leave(&us->lock);
+		return (-EBUSY);
+	}
+	/* relaxed: a cancel of this submission comes after it */
+	filch__ptr_store_relaxed(&registration->shard, shard);
+	filch__u32_store_relaxed(&registration->submitted, count);
+	for (i = 0; i < count; i++) {
+		struct io_uring_sqe *sqe = filch__uring_entry_get(us);
+
+		fill(sqe, i, arg);
+		/* every entry must complete, or the source never would */
+		sqe->flags &= (uint8_t)~IOSQE_CQE_SKIP_SUCCESS;
+		filch__uring_entry_publish(
+		    us, sqe, source_data(registration, i));
+	}
+	filch__lock_leave(&us->lock);
+	return (0);
+}
+
+int
+filch__uring_source_cancel(struct filch__registration *registration)
+{
+	struct filch__shard *shard;
+	struct filch__uring_shard *us;
+	unsigned submitted;
+	unsigned i;
+
+	/* [RG2] pairs with filch__uring_source_submit */
+	if (filch__u32_load_acquire(&registration->remaining) == 0) {
+		return (-ENOENT);
+	}
+	/* relaxed: as in filch__uring_source_submit */
+	shard = filch__ptr_load_relaxed(&registration->shard);
+	if (shard == NULL) {
+		/* its very first submission is just being made */
+		return (-ENOENT);
+	}
+	us = filch__uring_shard(shard);
+	filch__lock_take(&us->lock);
+	/* relaxed: as above */
+	submitted = filch__u32_load_relaxed(&registration->submitted);
+	for (i = 0; i < submitted; i++) {
+		filch__uring_cancel_enter(
+		    shard, source_data(registration, i), 0);
+	}
+	filch__lock_leave(&us->lock);
+	return (0);
+}
