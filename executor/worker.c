@@ -348,11 +348,19 @@ worker_reap(struct filch__worker *worker)
 }
 
 static void
+worker_begin_turn(struct filch__worker *worker, bool ran_dry)
+{
+	/* relaxed: its own */
+	filch__reactor_begin_turn(worker->shard, ran_dry,
+	    filch__u64_load_relaxed(&worker->counters.polls));
+}
+
+static void
 worker_drive(struct filch__worker *worker)
 {
 	worker_flush(worker);
 	(void)worker_reap(worker);
-	filch__reactor_begin_turn(worker->shard, false);
+	worker_begin_turn(worker, false);
 }
 
 /*
@@ -370,7 +378,7 @@ worker_drive_before_sleep(struct filch__worker *worker)
 	} else {
 		(void)worker_reap(worker);
 	}
-	filch__reactor_begin_turn(worker->shard, true);
+	worker_begin_turn(worker, true);
 }
 
 /*

@@ -368,6 +368,11 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
 #define GATHER_READ_NS 4000
 /* Turns between two looks at the clock. */
 #define GATHER_TURNS 8
+/* Of so many polls without running dry, reads are one in GATHER_SHARE. */
+#define GATHER_POLLS 256
+#define GATHER_SHARE 8
+/* Turns to wait where they were not. */
+#define GATHER_REST 64
 
 /* True if the reads since the last look at the clock were quick. */
 static bool
@@ -384,17 +389,29 @@ reads_are_quick(struct filch__shard *shard)
 }
 
 void
-filch__reactor_begin_turn(struct filch__shard *shard, bool ran_dry)
+filch__reactor_begin_turn(
+    struct filch__shard *shard, bool ran_dry, uint64_t polls)
 {
-	bool are_many = shard->waits >= GATHER_MIN;
+	uint64_t taken = polls - shard->turn_polls;
+	bool pays =
+	    shard->waits >= GATHER_MIN && shard->reactor->driver->gathers;
 
-	if (!ran_dry && shard->gathering) {
-		return; /* how many they are will show when it runs dry */
+	if (shard->gathering && !ran_dry) {
+		if (taken < GATHER_POLLS) {
+			return; /* how many read shows when it runs dry */
+		}
+		/* or in the long run: the reads may wait for others' polls */
+		pays = pays && shard->waits >= taken / GATHER_SHARE;
+		shard->rest = pays ? 0 : GATHER_REST;
 	}
 	shard->waits = 0;
-	if (!are_many || !shard->reactor->driver->gathers) {
+	shard->turn_polls = polls;
+	if (!pays) {
 		shard->gathering = false;
-	} else if (!shard->gathering || ++shard->turns == GATHER_TURNS) {
+	} else if (!shard->gathering && shard->rest > 0) {
+		shard->rest--;
+	} else if (!shard->gathering || !ran_dry ||
+	    ++shard->turns == GATHER_TURNS) {
 		shard->gathering = reads_are_quick(shard);
 	}
 }

@@ -37,13 +37,15 @@ struct filch__shard {
 	unsigned index;                 /* (i) */
 	uint32_t budget;                /* (w) left in this poll */
 	uint32_t budget_full;           /* (i) at its start */
-	uint32_t reads;     /* (w) that may go inline, since looked_ns */
-	uint32_t waits;     /* (w) this turn: polls that read, and could wait */
-	uint32_t turns;     /* (w) since looked_ns, while gathering */
-	bool gathering;     /* (w) reads go to the driver together */
-	uint64_t looked_ns; /* (w) at the clock */
-	void *driver;       /* (i) the driver's part */
-	filch__u32 pooled;  /* (a) its operations in the pool */
+	uint32_t reads; /* (w) that may go inline, since looked_ns */
+	uint32_t waits; /* (w) this turn: polls that read, and could wait */
+	uint64_t turn_polls; /* (w) when the turn began */
+	uint32_t rest;       /* (w) turns before gathering is tried again */
+	uint32_t turns;      /* (w) since looked_ns, while gathering */
+	bool gathering;      /* (w) reads go to the driver together */
+	uint64_t looked_ns;  /* (w) at the clock */
+	void *driver;        /* (i) the driver's part */
+	filch__u32 pooled;   /* (a) its operations in the pool */
 	struct filch__timers timers;
 	FILCH__CACHE_ALIGNED struct filch__shard_counters counters;
 };
@@ -128,9 +130,10 @@ filch__reactor_is_stopping(const struct filch__reactor *reactor)
 
 /*
  * The worker has been to the driver, at its event interval or because it ran
- * dry of tasks: decide how it will read what is cached.
+ * dry of tasks: decide how it will read what is cached.  polls: its own so far.
  */
-void filch__reactor_begin_turn(struct filch__shard *shard, bool ran_dry);
+void filch__reactor_begin_turn(
+    struct filch__shard *shard, bool ran_dry, uint64_t polls);
 
 /* Start a timer on shard, and make the thread know of it. */
 void filch__reactor_add_timer(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reactor without an executor: when it is quiet.
+ * The reactor without an executor: when it is quiet, how it reads the cache.
  */
 #include <criterion/criterion.h>
 
@@ -68,4 +68,72 @@ Test(reactor, is_not_quiet_until_its_thread_has_told_of_an_operation,
 		sched_yield();
 	}
 	filch__reactor_fini(&reactor);
+}
+
+/* ---- reading what is cached ---- */
+
+static const struct filch__driver gatherer = { .gathers = true };
+static struct filch__shard shard;
+static uint64_t polls;
+
+/* A turn of so many polls, of which some read, all at once. */
+static void
+turn(unsigned count, unsigned readers, bool ran_dry)
+{
+	shard.reads += 1000000; /* in no time */
+	shard.waits += readers;
+	polls += count;
+	filch__reactor_begin_turn(&shard, ran_dry, polls);
+}
+
+static void
+begin_gathering(void)
+{
+	reactor.driver = &gatherer;
+	shard.reactor = &reactor;
+	shard.looked_ns = filch_now();
+	turn(61, 61, false);
+	cr_assert(shard.gathering);
+}
+
+Test(gathering, ends_when_few_readers_run_the_worker_dry)
+{
+	begin_gathering();
+	turn(2, 2, true);
+	cr_assert_not(shard.gathering);
+}
+
+Test(gathering, lasts_while_many_readers_keep_the_worker_busy)
+{
+	begin_gathering();
+	for (int i = 0; i < 100; i++) {
+		turn(61, 61, false);
+		cr_assert(shard.gathering);
+	}
+}
+
+Test(gathering, lasts_where_the_event_interval_cuts_a_turn)
+{
+	begin_gathering();
+	for (int i = 0; i < 100; i++) {
+		turn(3, 3, false);
+		turn(5, 5, true);
+		cr_assert(shard.gathering);
+	}
+}
+
+/* One reader beside a task that yields would wait for 61 polls each time. */
+Test(gathering, ends_and_rests_when_readers_wait_for_other_tasks)
+{
+	begin_gathering();
+	for (int i = 0; i < 5; i++) {
+		turn(61, 1, false);
+	}
+	cr_assert_not(shard.gathering);
+	for (int i = 0; i < 64; i++) {
+		turn(61, 30, false);
+		cr_assert_not(shard.gathering);
+	}
+	turn(61, 30, false);
+	cr_assert(shard.gathering);
 }
