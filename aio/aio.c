@@ -24,6 +24,7 @@ struct filch_aio {
 
 static bool aio_look(const struct filch_aio *aio, const struct filch_task *task,
     struct filch_aio_event *ret_event, int *ret_status);
+static bool aio_is_unreaped(const struct filch_aio *aio);
 
 int
 filch_registrar_submit(const struct filch_registrar *registrar,
@@ -155,6 +156,9 @@ filch_aio_new(struct filch_executor *executor,
 		/* a table that is full is no other than memory at its end */
 		return (rc == -EAGAIN ? -ENOMEM : rc);
 	}
+	if (reactor->driver->source_kqueue != NULL) {
+		registrar.kqueue = reactor->driver->source_kqueue(reactor);
+	}
 	rc = vtable->register_source(source, &registrar);
 	if (rc < 0) {
 		filch__registration_retire(
@@ -182,6 +186,9 @@ filch_aio_poll_ready(struct filch_aio *aio, struct filch_task *task,
 			task };
 
 		filch__waker_slot_register(&aio->registration->waker, &waker);
+		if (aio_is_unreaped(aio)) {
+			filch__registration_notify(aio->registration);
+		}
 		/* what came before the waker stood there woke nobody */
 		if (!aio_look(aio, task, ret_event, ret_status)) {
 			return (FILCH_PENDING);
@@ -241,6 +248,20 @@ filch_aio_destroy(struct filch_aio *aio)
 	if (aio != NULL) {
 		(void)filch_aio_into_inner(aio);
 	}
+}
+
+/*
+ * True if what was told and cleared is still to be reaped: a kernel that
+ * repeats such an event until then is kept from it, so this does it instead.
+ */
+static bool
+aio_is_unreaped(const struct filch_aio *aio)
+{
+	struct filch__registration *registration = aio->registration;
+
+	/* relaxed: published by the readiness word, when it was told */
+	return (filch__ptr_load_relaxed(&registration->told) != NULL &&
+	    aio->reactor->driver->source_is_unreaped(registration));
 }
 
 /*

@@ -47,6 +47,7 @@
 #include "../include/private/atomic.h"
 #include "../include/private/file_flags.h"
 #include "../include/private/task_waker.h"
+#include "../reactor/reactor.h"
 
 enum commit_phase {
 	COMMIT_BEGIN = 0,
@@ -141,19 +142,21 @@ filch_commit_poll(
 
 /*
  * A durable write through the cache syncs by itself: it would be a second sync
- * at the same time, and could take an error that is another commit's.
+ * at the same time, and could take an error that is another commit's.  Beside
+ * the cache it pays where the system has such a write; else it is a write and
+ * a sync, and one sync for all is cheaper.
  */
 static enum filch_commit_mode
 commit_mode(const struct filch_commit *commit)
 {
-	bool is_direct =
-	    (commit->priv.file->priv.flags & FILCH__FILE_DIRECT) != 0;
+	bool alone =
+	    (commit->priv.file->priv.flags & FILCH__FILE_DIRECT) != 0 &&
+	    filch__shard_current->reactor->driver->writes_durably;
 
 	switch (commit->priv.mode) {
 	case FILCH_COMMIT_AUTO:
 	case FILCH_COMMIT_DSYNC:
-		return (
-		    is_direct ? FILCH_COMMIT_DSYNC : FILCH_COMMIT_FDATASYNC);
+		return (alone ? FILCH_COMMIT_DSYNC : FILCH_COMMIT_FDATASYNC);
 	case FILCH_COMMIT_FDATASYNC:
 	case FILCH_COMMIT_FSYNC:
 		break;

@@ -79,7 +79,8 @@ static const struct {
 
 static const char *const rws[] = { "randread", "randwrite", "read", "write",
 	"randrw", NULL };
-static const char *const drivers[] = { "auto", "uring", "posix", NULL };
+static const char *const drivers[] = { "auto", "uring", "posix", "kqueue",
+	NULL };
 static const char *const flags[] = { "defer", "coop", "plain", NULL };
 static const char *const outputs[] = { "table", "json", NULL };
 

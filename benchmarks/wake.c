@@ -224,7 +224,8 @@ static int
 option_apply(struct arguments *arguments, int id)
 {
 	/* In the order of enum filch_driver_kind. */
-	static const char *const drivers[] = { "auto", "uring", "posix", NULL };
+	static const char *const drivers[] = { "auto", "uring", "posix",
+		"kqueue", NULL };
 	static const char *const outputs[] = { "table", "json", NULL };
 	struct wake_options *w = &arguments->wake;
 	unsigned value = 0;

@@ -95,7 +95,7 @@ options_complete(const struct filch_executor_options *given,
 	    options->pool_threads_max > FILCH_POOL_THREADS_MAX ||
 	    options->budget > FILCH_BUDGET_MAX ||
 	    options->event_interval > FILCH_EVENT_INTERVAL_MAX ||
-	    (unsigned)options->driver > FILCH_DRIVER_POSIX) {
+	    (unsigned)options->driver > FILCH_DRIVER_KQUEUE) {
 		return (-EINVAL);
 	}
 	return (0);

@@ -40,8 +40,11 @@ enum filch__op_state {
 
 struct filch__driver {
 	enum filch_driver_kind kind;
+	const char *system; /* what it uses of the system, for people */
 	/* Operations submitted together cost less than one by one. */
 	bool gathers;
+	/* A write with FILCH_OP_DSYNC costs less than the write and a sync. */
+	bool writes_durably;
 
 	/*
 	 * Make the driver's part and that of each shard (reactor->shards).
@@ -110,6 +113,17 @@ struct filch__driver {
 	    void *arg, unsigned count);
 	/* By any thread. */
 	int (*source_cancel)(struct filch__registration *registration);
+	/*
+	 * The descriptor that a source gives to the kernel for its events, or
+	 * -1.  NULL where there is none.
+	 */
+	int (*source_kqueue)(const struct filch__reactor *reactor);
+	/*
+	 * By who polls it, and finds it not ready: true if the completion that
+	 * was told last (registration->told) is still the source's state, since
+	 * nobody has reaped it.  NULL as the above.
+	 */
+	bool (*source_is_unreaped)(struct filch__registration *registration);
 
 	/* ---- registered files and memory; NULL where there are none ---- */
 
@@ -123,6 +137,9 @@ struct filch__driver {
 
 #if defined(FILCH_HAVE_URING)
 extern const struct filch__driver filch__driver_uring;
+#endif
+#if defined(FILCH_HAVE_KQUEUE)
+extern const struct filch__driver filch__driver_kqueue;
 #endif
 extern const struct filch__driver filch__driver_posix;
 

@@ -642,6 +642,8 @@ posix_source_cancel(struct filch__registration *registration)
 
 const struct filch__driver filch__driver_posix = {
 	.kind = FILCH_DRIVER_POSIX,
+	.system = "the blocking pool",
+	.writes_durably = true,
 	.open = posix_open,
 	.close = posix_close,
 	.submit = posix_submit,

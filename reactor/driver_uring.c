@@ -402,7 +402,9 @@ uring_depths(
 
 const struct filch__driver filch__driver_uring = {
 	.kind = FILCH_DRIVER_URING,
+	.system = "io_uring",
 	.gathers = true,
+	.writes_durably = true,
 	.open = uring_open,
 	.close = uring_close,
 	.submit = uring_submit,

@@ -124,6 +124,19 @@ filch__reactor_fini(struct filch__reactor *reactor)
 
 /* ---- choosing a driver ---- */
 
+/* Best first: the last one is never refused for what the system is. */
+static const struct filch__driver *const drivers[] = {
+#if defined(FILCH_HAVE_URING)
+	&filch__driver_uring,
+#endif
+#if defined(FILCH_HAVE_KQUEUE)
+	&filch__driver_kqueue,
+#endif
+	&filch__driver_posix,
+};
+
+#define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
+
 const char *
 filch_driver_name(enum filch_driver_kind kind)
 {
@@ -134,6 +147,8 @@ filch_driver_name(enum filch_driver_kind kind)
 		return ("uring");
 	case FILCH_DRIVER_POSIX:
 		return ("posix");
+	case FILCH_DRIVER_KQUEUE:
+		return ("kqueue");
 	}
 	return ("auto");
 }
@@ -147,7 +162,7 @@ driver_from_environment(enum filch_driver_kind *ret_kind)
 	if (name == NULL || name[0] == '\0') {
 		return (0);
 	}
-	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_POSIX; kind++) {
+	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_KQUEUE; kind++) {
 		if (strcmp(name,
 			filch_driver_name((enum filch_driver_kind)kind)) == 0) {
 			*ret_kind = (enum filch_driver_kind)kind;
@@ -157,52 +172,61 @@ driver_from_environment(enum filch_driver_kind *ret_kind)
 	return (-EINVAL);
 }
 
+/* Open the best driver that the system does not refuse. */
 static int
-driver_open_uring(struct filch__reactor *reactor)
+driver_open_best(struct filch__reactor *reactor)
 {
-#if defined(FILCH_HAVE_URING)
-	reactor->driver = &filch__driver_uring;
-	return (reactor->driver->open(reactor));
-#else
-	(void)reactor;
-	return (-ENOSYS);
-#endif
+	const struct filch__driver *refused = NULL;
+	int refusal = 0;
+	int result = -ENOSYS;
+	size_t i;
+
+	for (i = 0; i < DRIVER_COUNT; i++) {
+		reactor->driver = drivers[i];
+		result = reactor->driver->open(reactor);
+		if (result == 0) {
+			break;
+		}
+		refused = drivers[i];
+		refusal = result;
+	}
+	if (refused != NULL) {
+		(void)snprintf(reactor->reason, sizeof(reactor->reason),
+		    "%s is refused: %s", refused->system, strerror(-refusal));
+	} else {
+		(void)snprintf(reactor->reason, sizeof(reactor->reason),
+		    "%s is available", reactor->driver->system);
+	}
+	return (result);
 }
 
 static int
 driver_open(struct filch__reactor *reactor)
 {
 	enum filch_driver_kind kind = reactor->options.driver;
-	const char *by = "asked for by option";
+	const char *by = "option";
 	int result;
+	size_t i;
 
 	if (kind == FILCH_DRIVER_AUTO) {
 		result = driver_from_environment(&kind);
 		if (result < 0) {
 			return (result);
 		}
-		by = "asked for by FILCH_DRIVER";
-	}
-	if (kind != FILCH_DRIVER_POSIX) {
-		result = driver_open_uring(reactor);
-		if (result == 0 && kind == FILCH_DRIVER_AUTO) {
-			by = "io_uring is available";
-		}
-		if (result == 0 || kind == FILCH_DRIVER_URING) {
-			(void)snprintf(
-			    reactor->reason, sizeof(reactor->reason), "%s", by);
-			return (result);
-		}
+		by = "FILCH_DRIVER";
 	}
 	if (kind == FILCH_DRIVER_AUTO) {
-		(void)snprintf(reactor->reason, sizeof(reactor->reason),
-		    "io_uring is refused: %s", strerror(-result));
-	} else {
-		(void)snprintf(
-		    reactor->reason, sizeof(reactor->reason), "%s", by);
+		return (driver_open_best(reactor));
 	}
-	reactor->driver = &filch__driver_posix;
-	return (reactor->driver->open(reactor));
+	(void)snprintf(
+	    reactor->reason, sizeof(reactor->reason), "asked for by %s", by);
+	for (i = 0; i < DRIVER_COUNT; i++) {
+		if (drivers[i]->kind == kind) {
+			reactor->driver = drivers[i];
+			return (reactor->driver->open(reactor));
+		}
+	}
+	return (-ENOSYS);
 }
 
 /* ---- the thread ---- */

@@ -261,6 +261,7 @@ slot_bind(struct filch__registration *slot, unsigned interest,
 	slot->results = results;
 	filch__ptr_store_relaxed(&slot->shard, NULL);
 	filch__u32_store_relaxed(&slot->submitted, 0);
+	filch__ptr_store_relaxed(&slot->told, NULL);
 	slot->next_free = NULL;
 	/* relaxed: published by the pin that comes next */
 	filch__u64_store_relaxed(&slot->readiness, 0);

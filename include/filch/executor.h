@@ -26,7 +26,8 @@ FILCH_BEGIN_DECLS
 enum filch_driver_kind {
 	FILCH_DRIVER_AUTO = 0,  /* the best one the system allows */
 	FILCH_DRIVER_URING = 1, /* Linux io_uring, a ring a worker */
-	FILCH_DRIVER_POSIX = 2  /* anywhere: blocking pool and poll(2) */
+	FILCH_DRIVER_POSIX = 2, /* anywhere: blocking pool and poll(2) */
+	FILCH_DRIVER_KQUEUE = 3 /* FreeBSD: POSIX AIO told by kqueue(2) */
 };
 
 /*
@@ -45,7 +46,7 @@ struct filch_executor_options {
 	bool pin_workers;
 	/*
 	 * The default is overruled by the environment variable FILCH_DRIVER
-	 * ("uring" or "posix"), and any other kind is not.
+	 * ("uring", "kqueue" or "posix"), and any other kind is not.
 	 */
 	enum filch_driver_kind driver;
 	/*
@@ -100,10 +101,10 @@ enum filch_shutdown {
  * Returns  0; -EINVAL an option is out of its bounds, or options->size is not
  *          that of this library, or FILCH_DRIVER names no driver; -ENOMEM;
  *          -EAGAIN a thread could not be started; -EMFILE or -ENFILE no
- *          descriptor is left for the driver.  io_uring, if it was asked for
- *          by option or FILCH_DRIVER, may be refused with whatever the system
- *          says, as -ENOSYS, -EPERM or -ENOMEM; FILCH_DRIVER_AUTO then takes
- *          the other driver.
+ *          descriptor is left for the driver.  A driver that was asked for by
+ *          option or FILCH_DRIVER may be refused with whatever the system
+ *          says, as -EPERM or -ENOMEM, and is refused with -ENOSYS where there
+ *          is none of the kind; FILCH_DRIVER_AUTO then takes another.
  * Memory   options may be NULL for the defaults.  *ret_executor is the
  *          caller's until filch_executor_destroy().
  * Threads  any.

@@ -103,7 +103,7 @@ Test(options, too_large_an_event_interval_is_refused)
 
 Test(options, a_driver_that_there_is_not_is_refused)
 {
-	options.driver = (enum filch_driver_kind)(FILCH_DRIVER_POSIX + 1);
+	options.driver = (enum filch_driver_kind)(FILCH_DRIVER_KQUEUE + 1);
 	assert_refused(-EINVAL);
 	options.driver = (enum filch_driver_kind) - 1;
 	assert_refused(-EINVAL);
@@ -280,5 +280,6 @@ Test(options, every_driver_has_its_name)
 	cr_assert_str_eq(filch_driver_name(FILCH_DRIVER_AUTO), "auto");
 	cr_assert_str_eq(filch_driver_name(FILCH_DRIVER_URING), "uring");
 	cr_assert_str_eq(filch_driver_name(FILCH_DRIVER_POSIX), "posix");
+	cr_assert_str_eq(filch_driver_name(FILCH_DRIVER_KQUEUE), "kqueue");
 	cr_assert_str_eq(filch_driver_name((enum filch_driver_kind)99), "auto");
 }

@@ -347,14 +347,15 @@ run_executor(struct run *run)
 {
 	const struct workload *o = run->workload;
 	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	enum filch_driver_kind kind;
 
 	run->operation = "executor";
 	options.worker_count = o->workers;
 	options.pin_workers = o->pin;
-	if (strcmp(o->driver, "uring") == 0) {
-		options.driver = FILCH_DRIVER_URING;
-	} else if (strcmp(o->driver, "posix") == 0) {
-		options.driver = FILCH_DRIVER_POSIX;
+	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_KQUEUE; kind++) {
+		if (strcmp(o->driver, filch_driver_name(kind)) == 0) {
+			options.driver = kind;
+		}
 	}
 	options.ring_entries = FILCH_RING_ENTRIES_DEFAULT;
 	while (options.ring_entries < o->iodepth &&

@@ -61,7 +61,7 @@ usage(void)
 	       "      --iodepth=N      blocks of each in flight (%u)\n"
 	       "      --bs=SIZE        bytes of a block (%uk)\n"
 	       "      --workers=N      threads of the executor (one a CPU)\n"
-	       "      --driver=NAME    auto, uring or posix\n"
+	       "      --driver=NAME    auto, uring, kqueue or posix\n"
 	       "      --progress=WHEN  auto, always or never\n",
 	    COPY_JOBS_DEFAULT, COPY_IODEPTH_DEFAULT,
 	    (unsigned)(COPY_BLOCK_DEFAULT >> 10));
@@ -71,7 +71,8 @@ static int
 apply_choice(struct copy_options *o, int id)
 {
 	/* In the order of enum filch_driver_kind and enum copy_progress. */
-	static const char *const drivers[] = { "auto", "uring", "posix", NULL };
+	static const char *const drivers[] = { "auto", "uring", "posix",
+		"kqueue", NULL };
 	static const char *const whens[] = { "auto", "always", "never", NULL };
 	unsigned index = 0;
 	int rc;

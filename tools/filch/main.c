@@ -22,15 +22,19 @@ static int
 environment_check(void)
 {
 	const char *driver = getenv("FILCH_DRIVER");
+	enum filch_driver_kind kind;
 
-	if (driver == NULL || driver[0] == '\0' ||
-	    strcmp(driver, filch_driver_name(FILCH_DRIVER_AUTO)) == 0 ||
-	    strcmp(driver, filch_driver_name(FILCH_DRIVER_URING)) == 0 ||
-	    strcmp(driver, filch_driver_name(FILCH_DRIVER_POSIX)) == 0) {
+	if (driver == NULL || driver[0] == '\0') {
 		return (TOOL_DONE);
 	}
+	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_KQUEUE; kind++) {
+		if (strcmp(driver, filch_driver_name(kind)) == 0) {
+			return (TOOL_DONE);
+		}
+	}
 	fprintf(stderr,
-	    "filch: FILCH_DRIVER: '%s' must be one of auto, uring, posix\n",
+	    "filch: FILCH_DRIVER: '%s' must be one of auto, uring, kqueue, "
+	    "posix\n",
 	    driver);
 	return (TOOL_USAGE);
 }
