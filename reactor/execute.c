@@ -4,7 +4,7 @@
  * worker can do at once.
  *
  * The #ifs of this file ask for features (macros that the system's headers
- * define with them), never for a system.
+ * define with them, and cmake/features.cmake's), never for a system.
  */
 #include "execute.h"
 
@@ -280,7 +280,7 @@ execute_sync(int fd, bool data_only)
 	if (errno == EINTR) {
 		return (-EINTR);
 	}
-#elif defined(_POSIX_SYNCHRONIZED_IO) && _POSIX_SYNCHRONIZED_IO > 0
+#elif defined(FILCH_HAVE_FDATASYNC)
 	if (data_only) {
 		return (outcome(fdatasync(fd)));
 	}
@@ -348,7 +348,7 @@ execute_fallocate(int fd, uint64_t offset, uint64_t length)
 	/* Unlike glibc's posix_fallocate it does not write zeros over what
 	 * others may write at the same time, where the file system cannot. */
 	return (outcome(fallocate(fd, 0, (off_t)offset, (off_t)length)));
-#elif defined(_POSIX_ADVISORY_INFO) && _POSIX_ADVISORY_INFO > 0
+#elif defined(FILCH_HAVE_POSIX_FALLOCATE)
 	int error = posix_fallocate(fd, (off_t)offset, (off_t)length);
 
 	/* What ZFS says, of arguments that are good. */

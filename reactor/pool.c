@@ -30,7 +30,7 @@
 #include "reactor.h"
 
 /* Systems that cannot choose the clock of a condition use the wall clock. */
-#if defined(_POSIX_CLOCK_SELECTION) && _POSIX_CLOCK_SELECTION > 0
+#if defined(FILCH_HAVE_CONDATTR_SETCLOCK)
 #define POOL_CLOCK CLOCK_MONOTONIC
 #else
 #define POOL_CLOCK CLOCK_REALTIME
@@ -73,7 +73,7 @@ pool_init_conditions(struct filch__pool *pool)
 	if (error != 0) {
 		return (error);
 	}
-#if defined(_POSIX_CLOCK_SELECTION) && _POSIX_CLOCK_SELECTION > 0
+#if defined(FILCH_HAVE_CONDATTR_SETCLOCK)
 	(void)pthread_condattr_setclock(&attributes, POOL_CLOCK);
 #endif
 	error = pthread_cond_init(&pool->work, &attributes);

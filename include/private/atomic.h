@@ -200,6 +200,13 @@ filch__pause(void)
 
 #include <ck_pr.h>
 
+/* ck_md.h is made for one processor; another's would drop the fences. */
+#if defined(CK_MD_TSO) &&                                                      \
+    (defined(__aarch64__) || defined(__arm__) || defined(__powerpc__) ||       \
+	defined(__riscv))
+#error "ck_md.h promises ordered stores, which this processor has not."
+#endif
+
 /*
  * ck's read-modify-writes carry no order of their own; the fences around
  * them give it.  On a total-store-order CPU all of these fences are compiler
