@@ -84,7 +84,7 @@ test_usage()
 	refused --iodepth copy --iodepth=x text other
 	refused --bs copy --bs=5000 text other
 	refused --bs copy --bs=64m --jobs=1024 text other
-	refused --driver copy --driver=kqueue text other
+	refused --driver copy --driver=epoll text other
 	refused --progress copy --progress=1 text other
 	refused --verify copy --verify=1 text other
 	refused --recursive copy directory other
