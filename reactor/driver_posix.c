@@ -165,7 +165,7 @@ pipe_open(int fds[2])
 }
 
 static void
-posix_close(struct filch__reactor *reactor)
+posix_fini(struct filch__reactor *reactor)
 {
 	struct posix_driver *driver = reactor->driver_state;
 	unsigned i;
@@ -645,7 +645,7 @@ const struct filch__driver filch__driver_posix = {
 	.system = "the blocking pool",
 	.writes_durably = true,
 	.open = posix_open,
-	.close = posix_close,
+	.close = posix_fini,
 	.submit = posix_submit,
 	.park = posix_park,
 	.flush = posix_flush,
