@@ -454,7 +454,8 @@ try_socket(const struct filch_op *op)
 
 	/* sendmsg and recvmsg never write to the vector. */
 	memcpy(&message.msg_iov, &iov, sizeof(message.msg_iov)); /* NOLINT */
-	message.msg_iovlen = (unsigned)count;
+	/* size_t on some systems, int on others */
+	message.msg_iovlen = (__typeof__(message.msg_iovlen))count;
 	return (outcome(is_write(op)
 		? sendmsg(
 		      op->priv.file->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
