@@ -133,7 +133,20 @@ unaligned(struct contract *contract)
 /* ---- O_DIRECT ---- */
 
 #if defined(O_DIRECT)
-/* What the alignment says is right: with it a transfer works, off it not. */
+/* Off the alignment a transfer is refused; a system that does not tell what it
+ * wants may also do without, through its cache. */
+static bool
+is_refused(int64_t result, size_t size)
+{
+#if defined(STATX_DIOALIGN)
+	(void)size;
+	return (result == -EINVAL);
+#else
+	return (result == -EINVAL || result == (int64_t)size);
+#endif
+}
+
+/* What the alignment says is right: with it a transfer works. */
 static const char *
 direct(struct contract *contract)
 {
@@ -162,13 +175,14 @@ direct(struct contract *contract)
 	CHECK_EQ(run(contract), (int64_t)size);
 	CHECK_EQ(memcmp(memory, memory + size, size), 0);
 	filch_op_init_read(
-	    &subject.job.op, &subject.file, memory, size, size + 1);
-	CHECK_EQ(run(contract), -EINVAL);
-	filch_op_init_read(&subject.job.op, &subject.file, memory, size - 1, 0);
-	CHECK_EQ(run(contract), -EINVAL);
+	    &subject.job.op, &subject.file, memory, size - 2, size + 1);
+	CHECK(is_refused(run(contract), size - 2));
+	filch_op_init_read(
+	    &subject.job.op, &subject.file, memory, size - 1, size);
+	CHECK(is_refused(run(contract), size - 1));
 	filch_op_init_write(
-	    &subject.job.op, &subject.file, memory, size - 1, 0);
-	CHECK_EQ(run(contract), -EINVAL);
+	    &subject.job.op, &subject.file, memory, size - 1, size);
+	CHECK(is_refused(run(contract), size - 1));
 	/* the end of the file is short here too */
 	filch_op_init_read(&subject.job.op, &subject.file, memory, size, 65536);
 	CHECK_EQ(run(contract), 0);
