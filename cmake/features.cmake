@@ -4,6 +4,7 @@
 # filch_options.
 
 include(CheckCSourceCompiles)
+include(CheckIncludeFile)
 include(CheckStructHasMember)
 include(CheckSymbolExists)
 
@@ -22,6 +23,8 @@ function(filch_find_features)
 	check_symbol_exists(posix_fallocate fcntl.h FILCH_HAVE_POSIX_FALLOCATE)
 	check_struct_has_member("struct stat" st_mtim sys/stat.h
 		FILCH_HAVE_ST_MTIM LANGUAGE C)
+	# The fault programs are glibc's: they wrap its functions by name.
+	check_symbol_exists(strerrorname_np string.h FILCH_HAVE_STRERRORNAME_NP)
 
 	# POSIX AIO whose completions are kevents that carry 64 bits.
 	check_c_source_compiles("

@@ -37,6 +37,7 @@ if(CMAKE_SYSROOT)
 	if(NOT CMAKE_C_COMPILER)
 		set(CMAKE_C_COMPILER clang)
 	endif()
+	set(CMAKE_FIND_ROOT_PATH "${CMAKE_SYSROOT}")
 	set(CMAKE_C_COMPILER_TARGET
 		"${FILCH_FREEBSD_ARCH}-unknown-freebsd${FILCH_FREEBSD_VERSION}")
 	foreach(kind IN ITEMS EXE SHARED MODULE)
@@ -65,11 +66,15 @@ print(os.path.join(os.path.dirname(ziglang.__file__), 'zig'))"
 	set(CMAKE_C_ARCHIVE_APPEND
 		"\"${FILCH_ZIG}\" ar q <TARGET> <LINK_FLAGS> <OBJECTS>")
 	set(CMAKE_C_ARCHIVE_FINISH "\"${FILCH_ZIG}\" ranlib <TARGET>")
+	# There is nothing to be found, in particular not this machine's.
+	get_filename_component(CMAKE_FIND_ROOT_PATH "${FILCH_ZIG}" DIRECTORY)
 endif()
 
 # Programs are this machine's; libraries, headers and packages are not.
-set(CMAKE_FIND_ROOT_PATH "${CMAKE_SYSROOT}")
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_DIR} "")
+set(ENV{PKG_CONFIG_LIBDIR} "${CMAKE_FIND_ROOT_PATH}/usr/libdata/pkgconfig")
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${CMAKE_FIND_ROOT_PATH}")

@@ -192,7 +192,7 @@ log_check(const struct log *log)
 			return (-EIO);
 		}
 	}
-	return (log->sequence == CLIENTS * RECORDS_PER_CLIENT ? 0 : -ENODATA);
+	return (log->sequence == CLIENTS * RECORDS_PER_CLIENT ? 0 : -EIO);
 }
 
 static int

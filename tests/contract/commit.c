@@ -3,9 +3,10 @@
  * Commits: writes before the sync that covers them, and what a failure of
  * either means.
  *
- * fsync(2) and fdatasync(2) are the program's own (linker --wrap): they count,
- * and fail when told to.  io_uring syncs without them, so what needs to see
- * them runs on the pool's driver alone.
+ * fsync(2) and fdatasync(2) of the library are the program's own (its
+ * execute.c is compiled to call them): they count, and fail when told to.
+ * io_uring syncs without them, so what needs to see them runs on the pool's
+ * driver alone.
  */
 #include "subject.h"
 
@@ -14,10 +15,8 @@
 #define WRITES  3
 #define COMMITS 8
 
-int __real_fdatasync(int fd);
-int __real_fsync(int fd);
-int __wrap_fdatasync(int fd);
-int __wrap_fsync(int fd);
+int contract_fdatasync(int fd);
+int contract_fsync(int fd);
 
 /* Set while no commit runs, and read after; one sync of a file at a time. */
 static int sync_error;
@@ -35,16 +34,16 @@ sync_note(int fd)
 }
 
 int
-__wrap_fdatasync(int fd)
+contract_fdatasync(int fd)
 {
-	return (sync_note(fd) < 0 ? -1 : __real_fdatasync(fd));
+	return (sync_note(fd) < 0 ? -1 : fdatasync(fd));
 }
 
 int
-__wrap_fsync(int fd)
+contract_fsync(int fd)
 {
 	full_syncs++;
-	return (sync_note(fd) < 0 ? -1 : __real_fsync(fd));
+	return (sync_note(fd) < 0 ? -1 : fsync(fd));
 }
 
 struct commit_task {

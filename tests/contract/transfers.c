@@ -282,6 +282,10 @@ size_limit(struct contract *contract)
 	return (NULL);
 }
 
+#if !defined(MAP_NORESERVE)
+#define MAP_NORESERVE 0 /* nothing is reserved there anyway */
+#endif
+
 /* A size beyond any system's bound is a short transfer, no error. */
 static const char *
 large_read(struct contract *contract)
