@@ -7,25 +7,10 @@
  * that are not ready stand in the poll set, which the reactor thread watches
  * with poll(2), and occupy no thread.
  *
- * Poll set  A slot a descriptor, not an operation: poll(2) refuses more
- *           entries than there can be descriptors.  Each slot has a FIFO of
- *           operations.  The lock covers slots, lists, and the move of an
- *           operation out of FILCH__OP_POLLING: who makes it completes it.
- * Lost?     Readiness is level-triggered and the set is read anew before
- *           every poll(2): what was ready while nobody looked is found by the
- *           next look.  An operation is added under the lock and then the
- *           thread is interrupted, so it sees it.  Cancel removes it under the
- *           same lock, and needs no interrupt: a look too many is harmless.
- *
- * Park word EMPTY -> SLEEPING      the sleeper, about to sleep
- *           any   -> NOTIFIED      a waker; SLEEPING: it makes the system call
- *           any   -> EMPTY         the sleeper, awake
- * Orderings [PP1] all by seq_cst read-modify-write: the sleeper sees what the
- *           waker did before, and a waker finds it asleep or leaves NOTIFIED,
- *           which keeps it from sleeping.  A shard sleeps on a condition, and
- *           its waker takes the mutex before it signals, so the signal cannot
- *           fall between look and sleep.  The reactor thread sleeps in
- *           poll(2); its waker writes to a pipe, which stays readable.
+ * Lost?     The poll set is read anew before every poll(2), and an operation is
+ *           added before the thread is interrupted, so it sees it.
+ * Parking   A shard sleeps on a condition (parker.h).  The reactor thread sleeps
+ *           in poll(2); its waker writes to a pipe, which stays readable.
  * Progress  wake: wait-free unless the other sleeps.  Idle threads sleep
  *           without a time limit.
  */
@@ -48,47 +33,26 @@
 #include "../include/private/compiler.h"
 #include "../include/private/lock.h"
 #include "execute.h"
+#include "parker.h"
+#include "poll_set.h"
 #include "reactor.h"
 
-#define SLOTS_FIRST 64
-
-enum park {
-	PARK_EMPTY = 0,
-	PARK_SLEEPING,
-	PARK_NOTIFIED
-};
-
-struct posix_shard {
-	FILCH__CACHE_ALIGNED filch__u32 park; /* (a) [PP1] */
-	pthread_mutex_t mutex;
-	pthread_cond_t woken;
-};
-
-struct slot {
-	int fd;
-	struct filch__op_queue queue;
-};
+#define LOOKED_FIRST 64
 
 struct posix_driver {
 	FILCH__CACHE_ALIGNED filch__u32 park; /* (a) [PP1] of the thread */
-	struct posix_shard *shards;           /* (i) */
+	struct filch__parker *parkers;        /* (i) one a shard */
 	int pipe[2];                          /* (i) */
-	struct filch__lock lock;
-	struct slot *slots;    /* (l) */
-	struct pollfd *spare;  /* (l) a larger array for the thread, or NULL */
-	unsigned slot_count;   /* (l) */
-	unsigned slots_max;    /* (l) */
+	struct filch__poll_set set;
 	struct pollfd *looked; /* the thread's */
+	struct pollfd *spare;  /* (l) a larger one for it, or NULL */
+	unsigned looked_max;   /* (l) room in the larger of the two */
 };
 
 static struct posix_driver *posix_driver(const struct filch__shard *);
 static int pipe_open(int[2]);
-static int set_add(struct posix_driver *, struct filch_op *);
-static bool set_grow(struct posix_driver *);
-static struct slot *set_find(struct posix_driver *, int);
-static void set_remove(struct posix_driver *, struct slot *, struct filch_op *);
-static void set_ready(struct filch__reactor *, struct slot *, short,
-    struct filch_op **, struct filch_op **);
+static bool looked_grow(struct posix_driver *);
+static unsigned posix_prepare(struct posix_driver *);
 static void posix_look(struct filch__reactor *, unsigned);
 static void posix_interrupt(struct filch__reactor *);
 
@@ -113,32 +77,31 @@ posix_open(struct filch__reactor *reactor)
 		return (-ENOMEM);
 	}
 	memset(driver, 0, sizeof(*driver));
-	driver->shards =
-	    aligned_alloc(FILCH__CACHE_LINE, count * sizeof(*driver->shards));
-	driver->slots = calloc(SLOTS_FIRST, sizeof(*driver->slots));
-	driver->looked = calloc(SLOTS_FIRST + 1, sizeof(*driver->looked));
-	if (driver->shards == NULL || driver->slots == NULL ||
-	    driver->looked == NULL) {
+	driver->parkers =
+	    aligned_alloc(FILCH__CACHE_LINE, count * sizeof(*driver->parkers));
+	driver->looked = calloc(LOOKED_FIRST, sizeof(*driver->looked));
+	driver->looked_max = LOOKED_FIRST;
+	if (driver->parkers == NULL || driver->looked == NULL) {
 		goto fail;
 	}
-	driver->slots_max = SLOTS_FIRST;
-	result = pipe_open(driver->pipe);
+	result = filch__poll_set_init(&driver->set);
 	if (result < 0) {
 		goto fail;
 	}
-	memset(driver->shards, 0, count * sizeof(*driver->shards));
-	for (i = 0; i < count; i++) {
-		pthread_mutex_init(&driver->shards[i].mutex, NULL);
-		pthread_cond_init(&driver->shards[i].woken, NULL);
-		reactor->shards[i].driver = &driver->shards[i];
+	result = pipe_open(driver->pipe);
+	if (result < 0) {
+		filch__poll_set_fini(&driver->set);
+		goto fail;
 	}
-	filch__lock_init(&driver->lock);
+	for (i = 0; i < count; i++) {
+		filch__parker_init(&driver->parkers[i]);
+		reactor->shards[i].driver = &driver->parkers[i];
+	}
 	reactor->driver_state = driver;
 	return (0);
 fail:
 	free(driver->looked);
-	free(driver->slots);
-	free(driver->shards);
+	free(driver->parkers);
 	free(driver);
 	return (result);
 }
@@ -170,18 +133,16 @@ posix_fini(struct filch__reactor *reactor)
 	struct posix_driver *driver = reactor->driver_state;
 	unsigned i;
 
-	filch__assert(driver->slot_count == 0);
 	for (i = 0; i < reactor->options.shard_count; i++) {
-		pthread_cond_destroy(&driver->shards[i].woken);
-		pthread_mutex_destroy(&driver->shards[i].mutex);
+		filch__parker_fini(&driver->parkers[i]);
 	}
-	filch__lock_fini(&driver->lock);
+	filch__assert(driver->set.slot_count == 0);
+	filch__poll_set_fini(&driver->set);
 	close(driver->pipe[0]);
 	close(driver->pipe[1]);
 	free(driver->spare);
 	free(driver->looked);
-	free(driver->slots);
-	free(driver->shards);
+	free(driver->parkers);
 	free(driver);
 }
 
@@ -211,7 +172,7 @@ posix_submit(struct filch__shard *shard, struct filch_op *op)
 {
 	struct posix_driver *driver = posix_driver(shard);
 	int64_t outcome;
-	int result;
+	bool is_added;
 
 	if (!filch__execute_is_pollable(op) || op->priv.file->fd < 0) {
 		submit_pool(shard, op);
@@ -221,92 +182,18 @@ posix_submit(struct filch__shard *shard, struct filch_op *op)
 		finish(shard, op, outcome);
 		return;
 	}
-	filch__lock_take(&driver->lock);
-	result = set_add(driver, op);
-	filch__lock_leave(&driver->lock);
+	filch__lock_take(&driver->set.lock);
+	is_added = filch__poll_set_add(&driver->set, op) != NULL;
+	if (is_added && !looked_grow(driver)) {
+		filch__poll_set_remove(&driver->set, op);
+		is_added = false;
+	}
+	filch__lock_leave(&driver->set.lock);
 	/* The operation may be gone by now, unless it was not taken. */
-	if (result < 0) {
-		finish(shard, op, result);
-		return;
-	}
-	posix_interrupt(shard->reactor);
-}
-
-/* Lock held, as in all functions named set. */
-static int
-set_add(struct posix_driver *driver, struct filch_op *op)
-{
-	int fd = op->priv.file->fd;
-	struct slot *slot = set_find(driver, fd);
-
-	if (slot == NULL) {
-		if (driver->slot_count == driver->slots_max &&
-		    !set_grow(driver)) {
-			return (-ENOMEM);
-		}
-		slot = &driver->slots[driver->slot_count++];
-		*slot = (struct slot){ .fd = fd };
-	}
-	filch__op_queue_push(&slot->queue, op);
-	/* A transfer has no directory: here it keeps the slot's descriptor. */
-	op->priv.directory_to = fd;
-	/* release [OP1]: who cancels sees the operation's shard */
-	filch__u32_store_release(&op->priv.state, FILCH__OP_POLLING);
-	return (0);
-}
-
-/* The thread may be using its array now: it finds the larger one later. */
-static bool
-set_grow(struct posix_driver *driver)
-{
-	unsigned count = driver->slots_max * 2;
-	struct pollfd *spare = calloc(count + 1, sizeof(*spare));
-	struct slot *slots;
-
-	if (spare == NULL) {
-		return (false);
-	}
-	slots = realloc(driver->slots, count * sizeof(*slots));
-	if (slots == NULL) {
-		free(spare);
-		return (false);
-	}
-	free(driver->spare);
-	driver->spare = spare;
-	driver->slots = slots;
-	driver->slots_max = count;
-	return (true);
-}
-
-/* Looking through all costs no more than the poll(2) that follows. */
-static struct slot *
-set_find(struct posix_driver *driver, int fd)
-{
-	unsigned i;
-
-	for (i = 0; i < driver->slot_count; i++) {
-		if (driver->slots[i].fd == fd) {
-			return (&driver->slots[i]);
-		}
-	}
-	return (NULL);
-}
-
-static void
-set_unlink(struct slot *slot, struct filch_op *op)
-{
-	filch__op_queue_remove(&slot->queue, op);
-	/* relaxed: the lock orders it; no longer POLLING, so nobody else
-	 * removes it */
-	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_POOL_RUNNING);
-}
-
-static void
-set_remove(struct posix_driver *driver, struct slot *slot, struct filch_op *op)
-{
-	set_unlink(slot, op);
-	if (slot->queue.head == NULL) {
-		*slot = driver->slots[--driver->slot_count];
+	if (is_added) {
+		posix_interrupt(shard->reactor);
+	} else {
+		finish(shard, op, -ENOMEM);
 	}
 }
 
@@ -337,55 +224,76 @@ poll_until(struct pollfd *fds, unsigned count, uint64_t deadline_ns)
 #endif
 }
 
-static short
-slot_events(const struct slot *slot)
+/*
+ * Room for all slots and the pipe.  The thread may be using its array now: it
+ * finds the larger one later.  Lock of the set held.
+ */
+static bool
+looked_grow(struct posix_driver *driver)
 {
-	const struct filch_op *op;
-	int events = 0;
+	unsigned count = driver->set.slots_max + 1;
+	struct pollfd *spare;
 
-	for (op = slot->queue.head; op != NULL; op = op->priv.next) {
-		events |= filch__execute_poll_events(op);
-		if (events == (POLLIN | POLLOUT)) {
-			break;
-		}
+	if (driver->set.slot_count < driver->looked_max) {
+		return (true);
 	}
-	return ((short)events);
+	spare = calloc(count, sizeof(*spare));
+	if (spare == NULL) {
+		return (false);
+	}
+	free(driver->spare);
+	driver->spare = spare;
+	driver->looked_max = count;
+	return (true);
+}
+
+/*
+ * What to look at: one entry a descriptor that an operation waits for, then the
+ * pipe.  Returns how many descriptors.
+ */
+static unsigned
+posix_prepare(struct posix_driver *driver)
+{
+	struct filch__poll_set *set = &driver->set;
+	unsigned count;
+	unsigned i;
+
+	filch__lock_take(&set->lock);
+	if (driver->spare != NULL) {
+		free(driver->looked);
+		driver->looked = driver->spare;
+		driver->spare = NULL;
+	}
+	count = set->slot_count;
+	for (i = 0; i < count; i++) {
+		driver->looked[i].fd = set->slots[i].fd;
+		driver->looked[i].events =
+		    filch__poll_slot_events(&set->slots[i]);
+		driver->looked[i].revents = 0;
+	}
+	filch__lock_leave(&set->lock);
+	driver->looked[count].fd = driver->pipe[0];
+	driver->looked[count].events = POLLIN;
+	driver->looked[count].revents = 0;
+	return (count);
 }
 
 static void
 posix_wait(struct filch__reactor *reactor, uint64_t deadline_ns)
 {
 	struct posix_driver *driver = reactor->driver_state;
-	uint32_t old = PARK_EMPTY;
 	unsigned count;
-	unsigned i;
 
-	/* [PP1] pairs with posix_interrupt.  From here on an interrupt writes
-	 * to the pipe, so what is added after the look ends the poll. */
-	if (!filch__u32_cas_seq_cst(&driver->park, &old, PARK_SLEEPING)) {
+	/* From here on an interrupt writes to the pipe, so what is added after
+	 * the look ends the poll. */
+	if (!filch__park_begin(&driver->park)) {
 		deadline_ns = 0;
 	}
-	filch__lock_take(&driver->lock);
-	if (driver->spare != NULL) {
-		free(driver->looked);
-		driver->looked = driver->spare;
-		driver->spare = NULL;
-	}
-	count = driver->slot_count;
-	for (i = 0; i < count; i++) {
-		driver->looked[i].fd = driver->slots[i].fd;
-		driver->looked[i].events = slot_events(&driver->slots[i]);
-		driver->looked[i].revents = 0;
-	}
-	filch__lock_leave(&driver->lock);
-	driver->looked[count].fd = driver->pipe[0];
-	driver->looked[count].events = POLLIN;
-	driver->looked[count].revents = 0;
+	count = posix_prepare(driver);
 	if (poll_until(driver->looked, count + 1, deadline_ns) > 0) {
 		posix_look(reactor, count);
 	}
-	/* [PP1] pairs with posix_interrupt */
-	(void)filch__u32_exchange_seq_cst(&driver->park, PARK_EMPTY);
+	filch__park_end(&driver->park);
 }
 
 /* Carry out what has become ready. */
@@ -406,71 +314,26 @@ posix_look(struct filch__reactor *reactor, unsigned count)
 	/* [RT1] pairs with filch__reactor_is_quiet, which takes the lock first:
 	 * of what is taken out now it knows by this only */
 	(void)filch__u64_exchange_seq_cst(&reactor->sleeping_until_ns, 0);
-	filch__lock_take(&driver->lock);
+	filch__lock_take(&driver->set.lock);
 	for (i = 0; i < count; i++) {
-		struct slot *slot;
+		struct filch__poll_slot *slot;
 
 		if (driver->looked[i].revents == 0) {
 			continue;
 		}
-		slot = set_find(driver, driver->looked[i].fd);
+		slot = filch__poll_set_find(&driver->set, driver->looked[i].fd);
 		if (slot != NULL) {
-			set_ready(reactor, slot, driver->looked[i].revents,
-			    &done, &pooled);
+			filch__poll_set_ready(&driver->set, slot,
+			    driver->looked[i].revents, &done, &pooled);
 		}
 	}
-	filch__lock_leave(&driver->lock);
+	filch__lock_leave(&driver->set.lock);
 	filch__reactor_complete(reactor, done);
 	while (pooled != NULL) {
 		struct filch_op *op = pooled;
 
 		pooled = op->priv.next;
 		filch__pool_submit(&reactor->pool, op);
-	}
-}
-
-/*
- * Try a ready descriptor's operations in order; the first that is not ready
- * after all ends its direction's turn.  An attempt does not block, so the lock
- * may be held meanwhile.
- */
-static void
-set_ready(struct filch__reactor *reactor, struct slot *slot, short events,
-    struct filch_op **done, struct filch_op **pooled)
-{
-	struct posix_driver *driver = reactor->driver_state;
-	struct filch_op *op = slot->queue.head;
-	int open = POLLIN | POLLOUT;
-
-	if ((events & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
-		open &= events;
-	}
-	while (op != NULL) {
-		struct filch_op *next = op->priv.next;
-		short direction = filch__execute_poll_events(op);
-		enum filch__attempt attempt = FILCH__ATTEMPT_NOT_READY;
-
-		if ((open & direction) != 0) {
-			attempt = filch__execute_try(op, &op->priv.result);
-		}
-		if (attempt == FILCH__ATTEMPT_NOT_READY) {
-			open &= ~direction;
-		} else {
-			struct filch_op **list =
-			    attempt == FILCH__ATTEMPT_DONE ? done : pooled;
-
-			if (attempt == FILCH__ATTEMPT_MAY_BLOCK) {
-				/* one at a time: the next might block */
-				open &= ~direction;
-			}
-			set_unlink(slot, op);
-			op->priv.next = *list;
-			*list = op;
-		}
-		op = next;
-	}
-	if (slot->queue.head == NULL) {
-		*slot = driver->slots[--driver->slot_count];
 	}
 }
 
@@ -481,9 +344,7 @@ posix_interrupt(struct filch__reactor *reactor)
 	char byte = 0;
 	ssize_t written;
 
-	/* [PP1] pairs with posix_wait */
-	if (filch__u32_exchange_seq_cst(&driver->park, PARK_NOTIFIED) !=
-	    PARK_SLEEPING) {
+	if (!filch__park_notify(&driver->park)) {
 		return;
 	}
 	do {
@@ -500,37 +361,16 @@ posix_interrupt(struct filch__reactor *reactor)
 static void
 posix_park(struct filch__shard *shard)
 {
-	struct posix_shard *ps = shard->driver;
-	uint32_t old = PARK_EMPTY;
-
-	pthread_mutex_lock(&ps->mutex);
-	/* [PP1] pairs with posix_wake */
-	if (filch__u32_cas_seq_cst(&ps->park, &old, PARK_SLEEPING)) {
-		/* [PP1] pairs with posix_wake */
-		while (filch__u32_load_seq_cst(&ps->park) == PARK_SLEEPING) {
-			pthread_cond_wait(&ps->woken, &ps->mutex);
-		}
-	}
-	/* [PP1] pairs with posix_wake */
-	(void)filch__u32_exchange_seq_cst(&ps->park, PARK_EMPTY);
-	pthread_mutex_unlock(&ps->mutex);
+	filch__parker_park(shard->driver);
 }
 
 static void
 posix_wake(struct filch__shard *shard)
 {
-	struct posix_shard *ps = shard->driver;
-
-	/* [PP1] pairs with posix_park */
-	if (filch__u32_exchange_seq_cst(&ps->park, PARK_NOTIFIED) !=
-	    PARK_SLEEPING) {
-		return;
+	if (filch__parker_wake(shard->driver)) {
+		/* [PP2] a counter: no other order needed */
+		(void)filch__u64_add_acq_rel(&shard->reactor->wake_calls, 1);
 	}
-	pthread_mutex_lock(&ps->mutex);
-	pthread_cond_signal(&ps->woken);
-	pthread_mutex_unlock(&ps->mutex);
-	/* [PP2] a counter: no other order needed */
-	(void)filch__u64_add_acq_rel(&shard->reactor->wake_calls, 1);
 }
 
 static void
@@ -552,17 +392,9 @@ static void
 posix_cancel(struct filch_op *op)
 {
 	struct filch__shard *shard = op->priv.shard;
-	struct posix_driver *driver = posix_driver(shard);
-	bool removed;
 
-	filch__lock_take(&driver->lock);
-	/* relaxed: POLLING changes under the lock only */
-	removed = filch__u32_load_relaxed(&op->priv.state) == FILCH__OP_POLLING;
-	if (removed) {
-		set_remove(driver, set_find(driver, op->priv.directory_to), op);
-	}
-	filch__lock_leave(&driver->lock);
-	if (removed || filch__pool_cancel(&shard->reactor->pool, op)) {
+	if (filch__poll_set_cancel(&posix_driver(shard)->set, op) ||
+	    filch__pool_cancel(&shard->reactor->pool, op)) {
 		finish(shard, op, -ECANCELED);
 	}
 }
@@ -571,50 +403,18 @@ posix_cancel(struct filch_op *op)
 static void
 posix_cancel_all(struct filch__shard *shard)
 {
-	struct posix_driver *driver = posix_driver(shard);
-	struct filch_op *list = NULL;
-	unsigned i;
-
-	filch__lock_take(&driver->lock);
-	/* Backwards: a slot that empties is filled by the last one. */
-	for (i = driver->slot_count; i-- > 0;) {
-		struct filch_op *op = driver->slots[i].queue.head;
-
-		while (op != NULL) {
-			struct filch_op *next = op->priv.next;
-
-			if (op->priv.shard == shard) {
-				set_remove(driver, &driver->slots[i], op);
-				op->priv.result = -ECANCELED;
-				op->priv.next = list;
-				list = op;
-			}
-			op = next;
-		}
-	}
-	filch__lock_leave(&driver->lock);
-	filch__reactor_complete(shard->reactor, list);
+	filch__reactor_complete(shard->reactor,
+	    filch__poll_set_cancel_all(&posix_driver(shard)->set, shard));
 }
 
 static void
 posix_depths(
     struct filch__shard *shard, uint64_t *ret_in_flight, uint64_t *ret_waiting)
 {
-	struct posix_driver *driver = posix_driver(shard);
-	const struct filch_op *op;
 	/* relaxed: a figure for people */
-	uint64_t in_flight = filch__u32_load_relaxed(&shard->pooled);
-	unsigned i;
-
-	filch__lock_take(&driver->lock);
-	for (i = 0; i < driver->slot_count; i++) {
-		for (op = driver->slots[i].queue.head; op != NULL;
-		     op = op->priv.next) {
-			in_flight += op->priv.shard == shard;
-		}
-	}
-	filch__lock_leave(&driver->lock);
-	*ret_in_flight = in_flight;
+	*ret_in_flight =
+	    filch__poll_set_count(&posix_driver(shard)->set, shard) +
+	    filch__u32_load_relaxed(&shard->pooled);
 	*ret_waiting = 0;
 }
 

@@ -48,6 +48,25 @@ filch__op_queue_remove(struct filch__op_queue *queue, struct filch_op *op)
 	queue->count--;
 }
 
+/* Put all of the other queue before the head of this one. */
+static inline void
+filch__op_queue_prepend(
+    struct filch__op_queue *queue, struct filch__op_queue *other)
+{
+	if (other->head == NULL) {
+		return;
+	}
+	other->tail->priv.next = queue->head;
+	if (queue->head != NULL) {
+		queue->head->priv.previous = other->tail;
+	} else {
+		queue->tail = other->tail;
+	}
+	queue->head = other->head;
+	queue->count += other->count;
+	*other = (struct filch__op_queue){ .count = 0 };
+}
+
 /*
  * Take out all but closes, which must be carried out or their descriptors
  * would leak: a list by next.
