@@ -6,10 +6,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../executor/cpus.h"
 
 #define BUFFER_ALIGNMENT 4096
 
@@ -27,28 +28,6 @@ struct raw_run {
 	pthread_barrier_t barrier; /* passed twice: when ready, and to start */
 	bool go;                   /* written between the two */
 };
-
-/* The CPU with that number among those the process may use. */
-static void
-pin(unsigned index)
-{
-	cpu_set_t allowed;
-	cpu_set_t one;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
-		return;
-	}
-	index %= (unsigned)CPU_COUNT(&allowed);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &allowed) && index-- == 0) {
-			CPU_ZERO(&one);
-			CPU_SET(cpu, &one);
-			/* Where it is forbidden the run is valid without. */
-			(void)sched_setaffinity(0, sizeof(one), &one);
-			return;
-		}
-	}
-}
 
 static int
 worker_open(struct raw_run *run, struct raw_worker *worker)
@@ -77,7 +56,7 @@ thread_main(void *context)
 	struct raw_worker *worker = &thread->worker;
 
 	if (run->workload->pin) {
-		pin(worker->index);
+		filch__cpus_pin(pthread_self(), worker->index);
 	}
 	thread->error = worker_open(run, worker);
 	pthread_barrier_wait(&run->barrier);

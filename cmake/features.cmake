@@ -21,6 +21,9 @@ function(filch_find_features)
 	check_symbol_exists(pthread_condattr_setclock pthread.h
 		FILCH_HAVE_CONDATTR_SETCLOCK)
 	check_symbol_exists(posix_fallocate fcntl.h FILCH_HAVE_POSIX_FALLOCATE)
+	check_symbol_exists(cpuset_getaffinity "sys/param.h;sys/cpuset.h"
+		FILCH_HAVE_CPUSET)
+	check_symbol_exists(sched_getaffinity sched.h FILCH_HAVE_SCHED_AFFINITY)
 	check_struct_has_member("struct stat" st_mtim sys/stat.h
 		FILCH_HAVE_ST_MTIM LANGUAGE C)
 	# The fault programs are glibc's: they wrap its functions by name.
@@ -79,8 +82,9 @@ endmacro()
 
 # filch_define_features(TARGET): the macros, for all that link TARGET.
 function(filch_define_features target)
-	foreach(name IN ITEMS AIO_DSYNC AIO_READV CONDATTR_SETCLOCK FDATASYNC
-		KQUEUE LIO_READV POSIX_FALLOCATE PPOLL ST_MTIMESPEC)
+	foreach(name IN ITEMS AIO_DSYNC AIO_READV CONDATTR_SETCLOCK CPUSET
+		FDATASYNC KQUEUE LIO_READV POSIX_FALLOCATE PPOLL SCHED_AFFINITY
+		ST_MTIMESPEC)
 		target_compile_definitions(${target} INTERFACE
 			$<$<BOOL:${FILCH_HAVE_${name}}>:FILCH_HAVE_${name}>)
 	endforeach()

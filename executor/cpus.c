@@ -4,13 +4,16 @@
 #include <filch/limits.h>
 
 #include <sched.h>
+#include <stdbool.h>
 #include <unistd.h>
 
-/* Where the BSDs keep pthread_setaffinity_np. */
-#if defined(__has_include)
-#if __has_include(<pthread_np.h>)
+/* FreeBSD's own calls: it has had them long before those of Linux. */
+#if defined(FILCH_HAVE_CPUSET)
+#include <sys/param.h> /* first: the others need it */
+
+#include <sys/cpuset.h>
+
 #include <pthread_np.h>
-#endif
 #endif
 
 static unsigned
@@ -23,15 +26,32 @@ bounded(long count)
 	    count > FILCH_WORKERS_MAX ? FILCH_WORKERS_MAX : (unsigned)count);
 }
 
-#if defined(CPU_COUNT)
+#if defined(FILCH_HAVE_CPUSET) || defined(FILCH_HAVE_SCHED_AFFINITY)
+
+#if defined(FILCH_HAVE_CPUSET)
+#define CPUS_SET cpuset_t
+#else
+#define CPUS_SET cpu_set_t
+#endif
+
+/* Those of the calling thread; false if there are more than a set holds. */
+static bool
+cpus_allowed(CPUS_SET *allowed)
+{
+#if defined(FILCH_HAVE_CPUSET)
+	return (cpuset_getaffinity(CPU_LEVEL_WHICH, CPU_WHICH_TID, -1,
+		    sizeof(*allowed), allowed) == 0);
+#else
+	return (sched_getaffinity(0, sizeof(*allowed), allowed) == 0);
+#endif
+}
 
 unsigned
 filch__cpus_count(void)
 {
-	cpu_set_t allowed;
+	CPUS_SET allowed;
 
-	/* more CPUs than the set holds: all that are online */
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+	if (!cpus_allowed(&allowed)) {
 		return (bounded(sysconf(_SC_NPROCESSORS_ONLN)));
 	}
 	return (bounded(CPU_COUNT(&allowed)));
@@ -40,11 +60,11 @@ filch__cpus_count(void)
 void
 filch__cpus_pin(pthread_t thread, unsigned index)
 {
-	cpu_set_t allowed;
-	cpu_set_t one;
+	CPUS_SET allowed;
+	CPUS_SET one;
 	size_t cpu;
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+	if (!cpus_allowed(&allowed)) {
 		return;
 	}
 	index %= bounded(CPU_COUNT(&allowed));
