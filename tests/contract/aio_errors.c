@@ -249,8 +249,7 @@ shutdown_refuses(struct contract *contract)
 static const struct contract_test tests[] = {
 	{ "new: interest and entries", new_refuses, NULL },
 	{ "new: a source that refuses", source_refuses, NULL },
-	{ "submit (lio_listio_eagain_kevent), cancel, notify: errors",
-	    submit_refuses, NULL },
+	{ "submit, cancel, notify: errors", submit_refuses, NULL },
 	{ "poll_ready in a cancelled task", poll_in_cancelled_task, NULL },
 	{ "at shutdown", shutdown_refuses, NULL },
 };

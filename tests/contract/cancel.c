@@ -8,6 +8,7 @@
  * carried out, or the descriptor would leak.
  */
 #include "kinds.h"
+#include "nap.h"
 
 /* Of the operations that are timed. */
 #define DEADLINE_NS 1000000
@@ -63,31 +64,12 @@ stop_executor(struct contract *contract, struct contract_job *job)
 	(void)contract_stop(contract, 0);
 }
 
-/* A task that sleeps. */
-struct nap {
-	struct filch_task task;
-	struct filch_sleep sleep;
-	int result;
-};
-
-static enum filch_poll
-nap_poll(struct filch_task *task)
-{
-	struct nap *nap = filch_container_of(task, struct nap, task);
-
-	return (filch_sleep_poll(&nap->sleep, task, &nap->result));
-}
-
 /* When this ends, the job's timer, which is earlier, has expired. */
 static void
 stop_by_deadline(struct contract *contract, struct contract_job *job)
 {
-	struct nap nap = { .result = 0 };
-
 	(void)job;
-	filch_sleep_init(&nap.sleep, filch_now() + 2 * DEADLINE_NS);
-	filch_task_init(&nap.task, nap_poll, NULL);
-	nap.result = filch_executor_block_on(contract->executor, &nap.task);
+	(void)nap_take(contract, 2 * DEADLINE_NS);
 }
 
 static const struct cancel_row cancel_rows[] = {
@@ -125,7 +107,10 @@ wait_stopped(struct contract *contract, struct wait_case *one,
 	return (NULL);
 }
 
-/* What may not wait is refused where the ring is full; the pool has room. */
+/*
+ * What may not wait is refused where the ring is full; the pool has room.  With
+ * kqueue either may be what it finds.
+ */
 static const char *
 nowait_check(struct contract *contract, struct wait_case *one)
 {
@@ -133,16 +118,18 @@ nowait_check(struct contract *contract, struct wait_case *one)
 	struct contract_job *job = &one->job;
 	bool is_pooled = !contract->is_uring || kind == KIND_TRUNCATE ||
 	    kind == KIND_CALL || kind == KIND_CLOSE;
+	int64_t result;
 
 	scene_prepare(&one->scene, &job->op);
 	filch_op_set_flags(&job->op, FILCH_OP_NOWAIT | FILCH_OP_NO_INLINE);
 	CHECK_EQ(contract_job_start(contract, job), 0);
 	clog_open(&one->clog);
-	if (is_pooled) {
-		CHECK_EQ(contract_job_end(job), scene_result(&one->scene));
+	result = contract_job_end(job);
+	if (is_pooled && !(contract->is_kqueue && result == -EAGAIN)) {
+		CHECK_EQ(result, scene_result(&one->scene));
 		return (NULL);
 	}
-	CHECK_EQ(contract_job_end(job), -EAGAIN);
+	CHECK_EQ(result, -EAGAIN);
 	return (scene_untouched(&one->scene));
 }
 

@@ -5,12 +5,13 @@
  *
  * fsync(2) and fdatasync(2) of the library are the program's own (its
  * execute.c is compiled to call them): they count, and fail when told to.
- * io_uring syncs without them, so what needs to see them runs on the pool's
- * driver alone.
+ * io_uring and aio_fsync(2) sync without them, so what needs to see them runs
+ * on the pool's driver alone.
  */
 #include "subject.h"
 
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #define WRITES  3
 #define COMMITS 8
@@ -23,6 +24,12 @@ static int sync_error;
 static unsigned syncs;
 static unsigned full_syncs;
 static off_t size_at_sync;
+
+static bool
+syncs_are_seen(const struct contract *contract)
+{
+	return (!contract->is_uring && !contract->is_kqueue);
+}
 
 static int
 sync_note(int fd)
@@ -117,7 +124,7 @@ every_mode(struct contract *contract)
 		CHECK_EQ(pread(subject.file.fd, subject.bytes, 64, 0), 30);
 		CHECK_EQ(memcmp(subject.bytes, digits, 10), 0);
 		CHECK_EQ(memcmp(subject.bytes + 20, digits, 10), 0);
-		if (!contract->is_uring) {
+		if (syncs_are_seen(contract)) {
 			/* one, after all writes, also for durable writes */
 			CHECK_EQ(syncs, 1);
 			CHECK_EQ(full_syncs, mode == FILCH_COMMIT_FSYNC);
@@ -134,13 +141,13 @@ failed_write(struct contract *contract)
 {
 	CHECK_OK(begin(contract, 0));
 	commit_prepare(commits, 0, WRITES, FILCH_COMMIT_FDATASYNC);
-	commits->writes[1].offset = (uint64_t)INT64_MAX - 1;
+	commits->writes[1].offset = (uint64_t)INT64_MIN;
 	commits->writes[2].data = (const void *)1;
 	CHECK_EQ(commit_run(contract, commits), -EINVAL);
 	CHECK_EQ(syncs, 0);
 	commit_prepare(commits, 0, WRITES, FILCH_COMMIT_FDATASYNC);
 	commits->writes[1].data = (const void *)1;
-	commits->writes[2].offset = (uint64_t)INT64_MAX - 1;
+	commits->writes[2].offset = (uint64_t)INT64_MIN;
 	CHECK_EQ(commit_run(contract, commits), -EFAULT);
 	CHECK_EQ(syncs, 0);
 	CHECK_EQ(filch_file_poison(&subject.file), 0);
@@ -149,12 +156,16 @@ failed_write(struct contract *contract)
 	return (NULL);
 }
 
-/* A short write is finished, here until the limit lets it no further. */
+/*
+ * A short write is finished, here until the limit lets it no further; not all
+ * systems write up to it.  FreeBSD's aio daemons have limits of their own.
+ */
 static const char *
 short_write(struct contract *contract)
 {
 	struct rlimit old;
 	struct rlimit limit;
+	off_t size;
 	int verdict;
 
 	CHECK_OK(begin(contract, 0));
@@ -165,9 +176,14 @@ short_write(struct contract *contract)
 	commit_prepare(commits, 0, 1, FILCH_COMMIT_FDATASYNC);
 	verdict = commit_run(contract, commits);
 	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
+	size = lseek(subject.file.fd, 0, SEEK_END);
+	if (contract->is_kqueue && verdict == 0) {
+		CHECK_EQ(size, 10);
+		SKIP("the system's daemons write beyond the program's limit");
+	}
 	CHECK_EQ(verdict, -EFBIG);
 	CHECK_EQ(syncs, 0);
-	CHECK_EQ(lseek(subject.file.fd, 0, SEEK_END), 6);
+	CHECK(size == 6 || (size == 0 && !contract->is_uring));
 	CHECK_EQ(filch_file_poison(&subject.file), 0);
 	return (NULL);
 }
@@ -175,8 +191,8 @@ short_write(struct contract *contract)
 static const char *
 failed_sync(struct contract *contract)
 {
-	if (contract->is_uring) {
-		SKIP("a ring's sync cannot be made to fail");
+	if (!syncs_are_seen(contract)) {
+		SKIP("the kernel's own sync cannot be made to fail");
 	}
 	for (int mode = FILCH_COMMIT_AUTO; mode <= FILCH_COMMIT_DSYNC; mode++) {
 		CHECK_OK(begin(contract, EIO));
@@ -211,8 +227,8 @@ harmless_sync_errors(struct contract *contract)
 {
 	static const int errors[] = { EBADF, EINVAL, EROFS, EOPNOTSUPP };
 
-	if (contract->is_uring) {
-		SKIP("a ring's sync cannot be made to fail");
+	if (!syncs_are_seen(contract)) {
+		SKIP("the kernel's own sync cannot be made to fail");
 	}
 	for (size_t i = 0; i < CONTRACT_COUNT(errors); i++) {
 		CHECK_OK(begin(contract, errors[i]));
@@ -249,7 +265,8 @@ together(struct contract *contract, int error)
 		CHECK_EQ(filch_file_poison(&subject.file), -error);
 		CHECK(error != 0 ||
 		    lseek(subject.file.fd, 0, SEEK_END) == 30 * COMMITS);
-		CHECK(contract->is_uring || (syncs >= 1 && syncs <= COMMITS));
+		CHECK(!syncs_are_seen(contract) ||
+		    (syncs >= 1 && syncs <= COMMITS));
 		CHECK(error == 0 || syncs == 1);
 		(void)close(subject.file.fd);
 	}
@@ -265,8 +282,8 @@ together_well(struct contract *contract)
 static const char *
 together_failing(struct contract *contract)
 {
-	if (contract->is_uring) {
-		SKIP("a ring's sync cannot be made to fail");
+	if (!syncs_are_seen(contract)) {
+		SKIP("the kernel's own sync cannot be made to fail");
 	}
 	return (together(contract, EIO));
 }
@@ -297,7 +314,10 @@ refused(struct contract *contract)
 }
 
 #if defined(O_DIRECT)
-/* Past the cache each write is durable by itself; nothing is left to sync. */
+/*
+ * Past the cache each write is durable by itself; nothing is left to sync, but
+ * by a system without such writes.
+ */
 static const char *
 direct(struct contract *contract)
 {
@@ -319,7 +339,11 @@ direct(struct contract *contract)
 		commits->writes[i].offset = 4096 * i;
 	}
 	CHECK_EQ(commit_run(contract, commits), 0);
+#if defined(RWF_DSYNC)
 	CHECK_EQ(syncs, 0);
+#else
+	CHECK(syncs <= WRITES);
+#endif
 	CHECK_EQ(lseek(fd, 0, SEEK_END), 4096 * WRITES);
 	free(blocks);
 	(void)close(fd);
@@ -349,5 +373,5 @@ static const struct contract_test tests[] = {
 int
 main(void)
 {
-	return (contract_main(tests, CONTRACT_COUNT(tests), NULL));
+	return (contract_main_on(tests, CONTRACT_COUNT(tests), NULL, true));
 }

@@ -3,8 +3,9 @@
  * What the contract programs share.
  *
  * A program is a table of tests.  Each runs on an executor of its own, on the
- * driver that FILCH_DRIVER names, with an empty directory to work in, and
- * returns NULL, or what went wrong, or why it was skipped.  The output is TAP.
+ * driver that FILCH_DRIVER names, with an empty directory to work in (below
+ * TMPDIR or /tmp), and returns NULL, or what went wrong, or why it was skipped.
+ * The output is TAP.  A test that hangs ends the program.
  */
 #ifndef FILCH_TESTS_CONTRACT_H
 #define FILCH_TESTS_CONTRACT_H
@@ -15,12 +16,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CONTRACT_SKIP "# SKIP "
+
+/* For one test; far more than any takes, also under a sanitizer. */
+#define CONTRACT_SECONDS_MAX 170
 
 #define CONTRACT_TEXT_OF(line) #line
 #define CONTRACT_TEXT(line)    CONTRACT_TEXT_OF(line)
@@ -62,6 +67,7 @@
 struct contract {
 	struct filch_executor *executor;
 	bool is_uring;
+	bool is_kqueue;
 	int directory;   /* empty, and the test's own */
 	const void *row; /* the test's */
 };
@@ -193,12 +199,28 @@ contract_is_skip(const char *fault)
 	return (strncmp(fault, CONTRACT_SKIP, strlen(CONTRACT_SKIP)) == 0);
 }
 
+/* Where test directories are made; "" after the last. */
+static inline const char *
+contract_root(bool durable, unsigned index)
+{
+	static const char disk[] = "/data";
+	const char *temporary = getenv("TMPDIR");
+
+	if (index == 0) {
+		return (temporary == NULL || temporary[0] == '\0' ? "/tmp"
+								  : temporary);
+	}
+	/* a disk, on machines whose /tmp is memory */
+	return (durable && index == 1 && access(disk, W_OK | X_OK) == 0 ? disk
+									: "");
+}
+
 /* Run one test; as contract_test.run. */
 static inline const char *
 contract_run(const struct contract_test *test,
-    const struct filch_executor_options *options)
+    const struct filch_executor_options *options, const char *root)
 {
-	char path[] = "/tmp/filch-contract-XXXXXX";
+	char path[1024];
 	struct contract contract = { .directory = -1, .row = test->row };
 	const char *fault = "no directory";
 	int rc = filch_executor_create(options, &contract.executor);
@@ -208,6 +230,9 @@ contract_run(const struct contract_test *test,
 	}
 	contract.is_uring =
 	    filch_executor_driver(contract.executor) == FILCH_DRIVER_URING;
+	contract.is_kqueue =
+	    filch_executor_driver(contract.executor) == FILCH_DRIVER_KQUEUE;
+	(void)snprintf(path, sizeof(path), "%s/filch-contract-XXXXXX", root);
 	if (mkdtemp(path) != NULL) {
 		contract.directory =
 		    open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -225,11 +250,44 @@ contract_run(const struct contract_test *test,
 	return (fault);
 }
 
-/* Run all tests; what main() returns. */
-static inline int
-contract_main(const struct contract_test *tests, size_t count,
-    const struct filch_executor_options *options)
+static inline void
+contract_hangs(int signal_number)
 {
+	static const char text[] = "Bail out! the next test hangs\n";
+
+	(void)signal_number;
+	(void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+	_exit(1);
+}
+
+/* Run one test and print its line; as contract_test.run. */
+static inline const char *
+contract_report(const struct contract_test *test, size_t number,
+    const struct filch_executor_options *options, unsigned root)
+{
+	const char *place = contract_root(true, root);
+	const char *fault;
+	const char *mark = "";
+
+	(void)alarm(CONTRACT_SECONDS_MAX);
+	fault = contract_run(test, options, place);
+	(void)alarm(0);
+	if (fault != NULL) {
+		mark = contract_is_skip(fault) ? " " : ": ";
+	}
+	printf("%sok %zu - %s%s%s%s%s\n", *mark == ':' ? "not " : "", number,
+	    test->name, root == 0 ? "" : " in ", root == 0 ? "" : place, mark,
+	    fault == NULL ? "" : fault);
+	(void)fflush(stdout);
+	return (fault);
+}
+
+/* Run all tests, if durable also on a disk; what main() returns. */
+static inline int
+contract_main_on(const struct contract_test *tests, size_t count,
+    const struct filch_executor_options *options, bool durable)
+{
+	size_t roots = *contract_root(durable, 1) == '\0' ? 1 : 2;
 	struct filch_executor *executor;
 	size_t skipped = 0;
 	int failed = 0;
@@ -239,27 +297,30 @@ contract_main(const struct contract_test *tests, size_t count,
 		printf("1..0 # SKIP no executor: %s\n", strerror(-rc));
 		return (77);
 	}
+	printf("# driver %s: %s\n",
+	    filch_driver_name(filch_executor_driver(executor)),
+	    filch_executor_driver_reason(executor));
 	filch_executor_destroy(executor);
-	printf("1..%zu\n", count);
-	for (size_t i = 0; i < count; i++) {
-		const char *fault = contract_run(&tests[i], options);
-		bool skip = fault != NULL && contract_is_skip(fault);
-		bool ok = fault == NULL || skip;
+	(void)signal(SIGALRM, contract_hangs);
+	printf("1..%zu\n", count * roots);
+	for (size_t i = 0; i < count * roots; i++) {
+		const char *fault = contract_report(
+		    &tests[i % count], i + 1, options, (unsigned)(i / count));
 
-		printf("%sok %zu - %s%s%s\n", ok ? "" : "not ", i + 1,
-		    tests[i].name,
-		    fault == NULL ? ""
-			: skip    ? " "
-				  : ": ",
-		    fault == NULL ? "" : fault);
-		(void)fflush(stdout);
-		failed += !ok;
-		skipped += skip;
+		skipped += fault != NULL && contract_is_skip(fault);
+		failed += fault != NULL && !contract_is_skip(fault);
 	}
-	if (failed == 0 && skipped == count) {
+	if (failed == 0 && skipped == count * roots) {
 		return (77);
 	}
 	return (failed != 0);
+}
+
+static inline int
+contract_main(const struct contract_test *tests, size_t count,
+    const struct filch_executor_options *options)
+{
+	return (contract_main_on(tests, count, options, false));
 }
 
 #define CONTRACT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))

@@ -2,7 +2,7 @@
 /*
  * More operations at once than a driver takes: back-pressure.
  *
- * "aio_write_eagain" follows tokio-file: twice as many writes as fit are
+ * "write_at_eagain" follows tokio-file: twice as many writes as fit are
  * started together.  With FILCH_OP_NOWAIT at least half are carried out, some
  * are told EAGAIN, none anything else; without it all are carried out.
  */
@@ -112,8 +112,8 @@ wait(struct contract *contract)
 }
 
 static const struct contract_test tests[] = {
-	{ "aio_write_eagain", nowait, NULL },
-	{ "aio_write_eagain, waiting for room", wait, NULL },
+	{ "tokio-file write_at_eagain", nowait, NULL },
+	{ "tokio-file write_at_eagain, waiting for room", wait, NULL },
 };
 
 int

@@ -6,8 +6,9 @@
 #ifndef FILCH_TESTS_CONTRACT_KINDS_H
 #define FILCH_TESTS_CONTRACT_KINDS_H
 
-#include "contract.h"
+#include "aiocb.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 enum kind {
@@ -180,9 +181,59 @@ scene_end(struct scene *scene)
 	}
 }
 
+#if defined(FILCH_HAVE_KQUEUE)
+/* All the jobs that the kernel lets the process have: reads of a socket. */
+struct clog_jobs {
+	struct aiocb *cbs;
+	unsigned count;
+	int ends[2];
+	char byte;
+};
+
+static inline const char *
+clog_jobs_take(struct clog_jobs *jobs)
+{
+	unsigned limit = aio_jobs_max();
+	int rc = 0;
+
+	jobs->count = 0;
+	jobs->cbs = calloc(limit, sizeof(*jobs->cbs));
+	CHECK(jobs->cbs != NULL);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, jobs->ends), 0);
+	while (rc == 0 && jobs->count < limit) {
+		struct aiocb *cb = &jobs->cbs[jobs->count];
+
+		aiocb_fill(cb, LIO_READ, jobs->ends[0], &jobs->byte, 1, 0);
+		rc = aiocb_submit(cb);
+		jobs->count += rc == 0;
+	}
+	CHECK(rc == 0 || rc == -EAGAIN);
+	CHECK(jobs->count > 0);
+	return (NULL);
+}
+
+static inline void
+clog_jobs_give(struct clog_jobs *jobs)
+{
+	if (jobs->cbs == NULL) {
+		return;
+	}
+	(void)aio_cancel(jobs->ends[0], NULL);
+	for (unsigned i = 0; i < jobs->count; i++) {
+		aiocb_await(&jobs->cbs[i]);
+		(void)aiocb_return(&jobs->cbs[i]);
+	}
+	free(jobs->cbs);
+	jobs->cbs = NULL;
+	(void)close(jobs->ends[0]);
+	(void)close(jobs->ends[1]);
+}
+#endif
+
 /*
- * A clog takes the only thread of the pool, and all the room of the ring: on
- * an executor made with clog_options, what is started then has to wait.
+ * A clog takes the only thread of the pool, and all the room of the ring, or
+ * all jobs of aio(4): on an executor made with clog_options, what is started
+ * then has to wait.
  */
 #define CLOG_READS 40 /* more than a ring of the smallest size holds */
 
@@ -194,6 +245,9 @@ struct clog {
 	int ends[2];
 	sem_t entered;
 	sem_t gate;
+#if defined(FILCH_HAVE_KQUEUE)
+	struct clog_jobs jobs;
+#endif
 };
 
 static const struct filch_executor_options clog_options = {
@@ -232,6 +286,11 @@ clog_start(struct contract *contract, struct clog *clog)
 		    &clog->bytes[i], 1, FILCH_OFFSET_CURRENT);
 		CHECK_EQ(contract_job_start(contract, &clog->reads[i]), 0);
 	}
+#if defined(FILCH_HAVE_KQUEUE)
+	if (contract->is_kqueue) {
+		CHECK_OK(clog_jobs_take(&clog->jobs));
+	}
+#endif
 	return (NULL);
 }
 
@@ -241,6 +300,9 @@ clog_open(struct clog *clog)
 {
 	(void)sem_post(&clog->gate);
 	(void)!write(clog->ends[1], clog->bytes, CLOG_READS);
+#if defined(FILCH_HAVE_KQUEUE)
+	clog_jobs_give(&clog->jobs);
+#endif
 }
 
 static inline void

@@ -12,7 +12,7 @@
 
 /* Only the task of the latest poll is woken; the other has to look again. */
 static const char *
-latest_waiter_is_woken(struct contract *contract)
+multiple_waiters(struct contract *contract)
 {
 	struct source source;
 	struct watcher first = { .keeps = true };
@@ -33,33 +33,74 @@ latest_waiter_is_woken(struct contract *contract)
 	return (NULL);
 }
 
+/* The three functions by hand: nothing, ready until cleared, nothing. */
 static const char *
-reset(struct contract *contract)
+poll_fns(struct contract *contract)
+{
+	struct source source;
+	struct watcher watcher = { .keeps = true };
+
+	CHECK_EQ(aio_make(contract, &source, &watcher.aio), 0);
+	CHECK_EQ(watch_once(contract, watcher.aio), 1);
+	CHECK_EQ(filch_registrar_notify(&source.registrar, -EIO), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(watcher_start(contract, &watcher), 0);
+		CHECK_EQ(watcher_end(&watcher), 0);
+		CHECK_EQ(watcher.event.interest, FILCH_INTEREST_AIO);
+		CHECK_EQ(watcher.event.result, -EIO);
+	}
+	filch_aio_clear_ready(watcher.aio, watcher.event);
+	CHECK_EQ(watch_once(contract, watcher.aio), 1);
+	filch_aio_destroy(watcher.aio);
+	return (NULL);
+}
+
+static const char *
+reset(struct contract *contract, unsigned interest)
 {
 	struct source source;
 	struct watcher watcher = { .keeps = false };
+	bool is_list = interest == FILCH_INTEREST_LIO;
 
-	CHECK_EQ(aio_make(contract, &source, &watcher.aio), 0);
+	CHECK_EQ(filch_aio_new(contract->executor, &source_vtable, &source,
+		     interest, 1, &watcher.aio),
+	    0);
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(watch_once(contract, watcher.aio), 1);
 		CHECK_EQ(watcher_start(contract, &watcher), 0);
 		CHECK_EQ(filch_registrar_notify(&source.registrar, i), 0);
 		CHECK_EQ(watcher_end(&watcher), 0);
-		CHECK_EQ(watcher.event.result, i);
+		CHECK_EQ(watcher.event.interest, interest);
+		CHECK_EQ(watcher.event.result, is_list ? 0 : i);
 	}
 	filch_aio_destroy(watcher.aio);
 	return (NULL);
 }
 
+static const char *
+reset_aio(struct contract *contract)
+{
+	return (reset(contract, FILCH_INTEREST_AIO));
+}
+
+static const char *
+reset_lio(struct contract *contract)
+{
+	return (reset(contract, FILCH_INTEREST_LIO));
+}
+
 /* An event clears its own completion, and none that came after it. */
 static const char *
-clear_ready_matching(struct contract *contract)
+clear_ready_matching(struct contract *contract, unsigned interest)
 {
 	struct source source;
 	struct watcher watcher = { .keeps = true };
 	struct filch_aio_event old;
+	bool is_list = interest == FILCH_INTEREST_LIO;
 
-	CHECK_EQ(aio_make(contract, &source, &watcher.aio), 0);
+	CHECK_EQ(filch_aio_new(contract->executor, &source_vtable, &source,
+		     interest, 1, &watcher.aio),
+	    0);
 	CHECK_EQ(filch_registrar_notify(&source.registrar, 1), 0);
 	CHECK_EQ(watcher_start(contract, &watcher), 0);
 	CHECK_EQ(watcher_end(&watcher), 0);
@@ -71,12 +112,24 @@ clear_ready_matching(struct contract *contract)
 	filch_aio_clear_ready(watcher.aio, old);
 	CHECK_EQ(watcher_start(contract, &watcher), 0);
 	CHECK_EQ(watcher_end(&watcher), 0);
-	CHECK_EQ(watcher.event.result, 2);
+	CHECK_EQ(watcher.event.result, is_list ? 0 : 2);
 	filch_aio_clear_ready(watcher.aio, watcher.event);
 	filch_aio_clear_ready(watcher.aio, watcher.event);
 	CHECK_EQ(watch_once(contract, watcher.aio), 1);
 	filch_aio_destroy(watcher.aio);
 	return (NULL);
+}
+
+static const char *
+clear_ready_matching_aio(struct contract *contract)
+{
+	return (clear_ready_matching(contract, FILCH_INTEREST_AIO));
+}
+
+static const char *
+clear_ready_matching_lio(struct contract *contract)
+{
+	return (clear_ready_matching(contract, FILCH_INTEREST_LIO));
 }
 
 static void *
@@ -132,11 +185,16 @@ memory_leak(struct contract *contract)
 }
 
 static const struct contract_test tests[] = {
-	{ "poll_fns, multiple_waiters", latest_waiter_is_woken, NULL },
-	{ "reset_readable, reset_writable", reset, NULL },
-	{ "clear_ready_matching_clears_ready", clear_ready_matching, NULL },
-	{ "test_drop_on_notify", drop_on_notify, NULL },
-	{ "io_async_fd_memory_leak", memory_leak, NULL },
+	{ "tokio poll_fns", poll_fns, NULL },
+	{ "tokio multiple_waiters", multiple_waiters, NULL },
+	{ "tokio reset_readable", reset_aio, NULL },
+	{ "tokio reset_writable", reset_lio, NULL },
+	{ "tokio clear_ready_matching_clears_ready", clear_ready_matching_aio,
+	    NULL },
+	{ "tokio clear_ready_matching_clears_ready_mut",
+	    clear_ready_matching_lio, NULL },
+	{ "tokio test_drop_on_notify", drop_on_notify, NULL },
+	{ "tokio io_async_fd_memory_leak", memory_leak, NULL },
 };
 
 int

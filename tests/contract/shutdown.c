@@ -93,23 +93,30 @@ stop_main(void *arg)
 }
 
 /*
- * The first poll races the end.  A task that came too late was not taken.
- * Each round has an executor of its own.
+ * A poll races the end: the first, of a task that may come too late and is not
+ * taken then; or a later one.  Each round has an executor of its own.
  */
 static const char *
-wakes_race(struct contract *contract)
+wakes_race(struct contract *contract, bool is_first)
 {
 	for (unsigned i = 0; i < RACES; i++) {
 		struct contract round = *contract;
 		struct source source;
 		struct watcher watcher = { .keeps = false };
 		pthread_t thread;
-		int rc;
+		int rc = 0;
 
 		CHECK_EQ(filch_executor_create(NULL, &round.executor), 0);
 		CHECK_EQ(aio_make(&round, &source, &watcher.aio), 0);
+		if (!is_first) {
+			CHECK_EQ(watcher_start(&round, &watcher), 0);
+		}
 		CHECK_EQ(pthread_create(&thread, NULL, stop_main, &round), 0);
-		rc = watcher_start(&round, &watcher);
+		if (is_first) {
+			rc = watcher_start(&round, &watcher);
+		} else {
+			filch_task_wake(&watcher.task);
+		}
 		if (rc == 0) {
 			CHECK_EQ(watcher_end(&watcher), -ESHUTDOWN);
 		} else {
@@ -120,6 +127,18 @@ wakes_race(struct contract *contract)
 		filch_executor_destroy(round.executor);
 	}
 	return (NULL);
+}
+
+static const char *
+wakes_pending_race(struct contract *contract)
+{
+	return (wakes_race(contract, false));
+}
+
+static const char *
+wakes_poll_race(struct contract *contract)
+{
+	return (wakes_race(contract, true));
 }
 
 /* What had completed is still told; then, and for good, the end. */
@@ -197,17 +216,21 @@ shutdown_err(struct contract *contract)
 }
 
 static const struct contract_test tests[] = {
-	{ "driver_shutdown_wakes_currently_pending", wakes_currently_pending,
+	{ "tokio driver_shutdown_wakes_currently_pending",
+	    wakes_currently_pending, NULL },
+	{ "tokio driver_shutdown_wakes_future_pending", wakes_future_pending,
 	    NULL },
-	{ "driver_shutdown_wakes_future_pending", wakes_future_pending, NULL },
-	{ "driver_shutdown_wakes_pending_race, _poll_race", wakes_race, NULL },
-	{ "driver_shutdown_wakes_currently_pending_polls",
+	{ "tokio driver_shutdown_wakes_pending_race", wakes_pending_race,
+	    NULL },
+	{ "tokio driver_shutdown_wakes_currently_pending_polls",
 	    wakes_currently_pending_polls, NULL },
-	{ "driver_shutdown_wakes_poll", wakes_poll, NULL },
-	{ "driver_shutdown_then_clear_readiness", then_clear_readiness, NULL },
-	{ "tcp_doesnt_block", source_does_not_block, NULL },
-	{ "drop_wakes", drop_wakes, NULL },
-	{ "rt_shutdown_err", shutdown_err, NULL },
+	{ "tokio driver_shutdown_wakes_poll", wakes_poll, NULL },
+	{ "tokio driver_shutdown_wakes_poll_race", wakes_poll_race, NULL },
+	{ "tokio driver_shutdown_then_clear_readiness", then_clear_readiness,
+	    NULL },
+	{ "tokio tcp_doesnt_block", source_does_not_block, NULL },
+	{ "tokio drop_wakes", drop_wakes, NULL },
+	{ "tokio rt_shutdown_err", shutdown_err, NULL },
 };
 
 int

@@ -187,12 +187,14 @@ large_write_cancelled(struct contract *contract, struct stream *stream)
 }
 
 static const struct family families[] = {
-	{ "broken: EPIPE", broken, ENDING },
-	{ "full: write waits", write_waits, ENDING },
-	{ "full: write cancelled", write_cancelled, ENDING },
-	{ "blocking_short_write", large_write_plain, SOCKETS },
-	{ "blocking_short_write_vectored", large_write_vectored, SOCKETS },
-	{ "short_write_cancel", large_write_cancelled, SOCKETS },
+	{ "", " broken: EPIPE", broken, ENDING },
+	{ "", " full: write waits", write_waits, ENDING },
+	{ "", " full: write cancelled", write_cancelled, ENDING },
+	{ "FreeBSD aio_", "_blocking_short_write", large_write_plain, SOCKETS },
+	{ "FreeBSD aio_", "_blocking_short_write_vectored",
+	    large_write_vectored, SOCKETS },
+	{ "FreeBSD aio_", "_short_write_cancel", large_write_cancelled,
+	    SOCKETS },
 };
 
 int

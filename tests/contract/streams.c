@@ -4,8 +4,7 @@
  *
  * "poll", "suspend" and "waitcomplete" follow FreeBSD's aio_test: the same
  * transfer awaited by a task, by a task that awaits several at once, and by a
- * thread; "vectored" is its vectored_..._poll.  Its rows of signals and of the
- * kernel's threads have no counterpart.
+ * thread.
  */
 #include "stream.h"
 
@@ -258,20 +257,24 @@ end_of_file(struct contract *contract, struct stream *stream)
 }
 
 static const struct family families[] = {
-	{ "poll", transfer_by_task, FILES | STREAMS },
-	{ "suspend", transfer_by_batch, FILES | STREAMS },
-	{ "waitcomplete", transfer_by_thread, FILES | STREAMS },
-	{ "vectored", transfer_vectored, FILES | STREAMS },
-	{ "closed: EBADF", closed_gives_ebadf, FILES | STREAMS },
-	{ "at an offset", offset_is_espipe, FILES | STREAMS },
-	{ "read waits", read_waits, STREAMS },
-	{ "not blocking: read waits", nonblocking_waits, STREAMS },
-	{ "read cancelled", read_cancelled, STREAMS },
-	{ "reader cancelled", reader_cancelled, STREAMS },
-	{ "read at its deadline", read_timed_out, STREAMS },
-	{ "read at shutdown", read_shut_down, STREAMS },
-	{ "two_reads", two_reads, STREAMS },
-	{ "end of file", end_of_file, ENDING },
+	{ "FreeBSD aio_test ", "_poll", transfer_by_task, FILES | STREAMS },
+	{ "FreeBSD aio_test ", "_signal", stream_no_signal, FILES | STREAMS },
+	{ "FreeBSD aio_test ", "_suspend", transfer_by_batch, FILES | STREAMS },
+	{ "FreeBSD aio_test ", "_thread", stream_no_thread, FILES | STREAMS },
+	{ "FreeBSD aio_test ", "_waitcomplete", transfer_by_thread,
+	    FILES | STREAMS },
+	{ "FreeBSD aio_test vectored_", "_poll", transfer_vectored,
+	    FILES | STREAMS },
+	{ "", " closed: EBADF", closed_gives_ebadf, FILES | STREAMS },
+	{ "", " at an offset", offset_is_espipe, FILES | STREAMS },
+	{ "", " read waits", read_waits, STREAMS },
+	{ "", " not blocking: read waits", nonblocking_waits, STREAMS },
+	{ "", " read cancelled", read_cancelled, STREAMS },
+	{ "", " reader cancelled", reader_cancelled, STREAMS },
+	{ "", " read at its deadline", read_timed_out, STREAMS },
+	{ "", " read at shutdown", read_shut_down, STREAMS },
+	{ "FreeBSD aio_", "_two_reads", two_reads, STREAMS },
+	{ "", " end of file", end_of_file, ENDING },
 };
 
 int

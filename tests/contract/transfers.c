@@ -65,15 +65,31 @@ readv_at(struct contract *contract)
 	return (NULL);
 }
 
+/* Write three bytes, which add two to the file. */
 static const char *
-write_at(struct contract *contract)
+write_three(struct contract *contract, const char *bytes)
 {
-	/* the bytes are static: not even writable */
 	CHECK_OK(subject_make(contract, &subject, digits));
-	filch_op_init_write(&subject.job.op, &subject.file, "abc", 3, 9);
+	filch_op_init_write(&subject.job.op, &subject.file, bytes, 3, 9);
 	CHECK_EQ(run(contract), 3);
 	CHECK_EQ(pread(subject.file.fd, subject.bytes, 64, 0), 12);
 	CHECK_EQ(memcmp(subject.bytes, "012345678abc", 12), 0);
+	return (NULL);
+}
+
+static const char *
+write_at_static(struct contract *contract)
+{
+	/* not even writable */
+	return (write_three(contract, "abc"));
+}
+
+static const char *
+write_at(struct contract *contract)
+{
+	char bytes[3] = { 'a', 'b', 'c' };
+
+	CHECK_OK(write_three(contract, bytes));
 	filch_op_init_write(&subject.job.op, &subject.file, "d", 1, 0);
 	filch_op_set_flags(&subject.job.op, FILCH_OP_DSYNC);
 	CHECK_EQ(run(contract), 1);
@@ -85,12 +101,8 @@ write_at(struct contract *contract)
 }
 
 static const char *
-writev_at(struct contract *contract)
+write_vector(struct contract *contract, const struct iovec iov[3])
 {
-	static char first[] = "ab";
-	static char second[] = "cdef";
-	struct iovec iov[3] = { { first, 2 }, { NULL, 0 }, { second, 4 } };
-
 	for (unsigned flags = 0; flags <= FILCH_OP_DSYNC;
 	     flags += FILCH_OP_DSYNC) {
 		CHECK_OK(subject_make(contract, &subject, digits));
@@ -102,6 +114,26 @@ writev_at(struct contract *contract)
 		(void)close(subject.file.fd);
 	}
 	return (NULL);
+}
+
+static const char *
+writev_at_static(struct contract *contract)
+{
+	static char first[] = "ab";
+	static char second[] = "cdef";
+	static const struct iovec iov[3] = { { first, 2 }, { NULL, 0 },
+		{ second, 4 } };
+
+	return (write_vector(contract, iov));
+}
+
+static const char *
+writev_at(struct contract *contract)
+{
+	char bytes[6] = { 'a', 'b', 'c', 'd', 'e', 'f' };
+	struct iovec iov[3] = { { bytes, 2 }, { NULL, 0 }, { bytes + 2, 4 } };
+
+	return (write_vector(contract, iov));
 }
 
 static const char *
@@ -187,6 +219,7 @@ transfers_give(struct contract *contract, int64_t reads, int64_t writes)
 static const char *
 wrong_descriptors(struct contract *contract)
 {
+	ssize_t n;
 	int fd;
 
 	CHECK_OK(subject_make(contract, &subject, digits));
@@ -201,8 +234,10 @@ wrong_descriptors(struct contract *contract)
 	fd = openat(contract->directory, "file", O_WRONLY | O_CLOEXEC);
 	CHECK_EQ(filch_file_init(&subject.file, fd), 0);
 	CHECK_OK(transfers_give(contract, -EBADF, 1));
+	/* a directory, which some systems let read */
 	CHECK_EQ(filch_file_init(&subject.file, contract->directory), 0);
-	CHECK_OK(transfers_give(contract, -EISDIR, -EBADF));
+	n = pread(contract->directory, subject.bytes, 1, 0);
+	CHECK_OK(transfers_give(contract, n < 0 ? -errno : n, -EBADF));
 	return (NULL);
 }
 
@@ -258,7 +293,10 @@ full_disk(struct contract *contract)
 	return (NULL);
 }
 
-/* Short up to the limit, then refused; and no SIGXFSZ ends the program. */
+/*
+ * Short up to the limit, or refused, then refused; and no SIGXFSZ ends the
+ * program.  FreeBSD's aio daemons have limits of their own.
+ */
 static const char *
 size_limit(struct contract *contract)
 {
@@ -277,7 +315,10 @@ size_limit(struct contract *contract)
 	filch_op_init_write(&subject.job.op, &subject.file, digits, 10, 6);
 	second = run(contract);
 	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
-	CHECK_EQ(first, 6);
+	if (contract->is_kqueue && first == 10) {
+		SKIP("the system's daemons write beyond the program's limit");
+	}
+	CHECK(first == 6 || (first == -EFBIG && !contract->is_uring));
 	CHECK_EQ(second, -EFBIG);
 	return (NULL);
 }
@@ -314,12 +355,14 @@ static const struct contract_test tests[] = {
 	{ "tokio-file read_at", read_at, NULL },
 	{ "read past the worker's own attempt", read_at_no_inline, NULL },
 	{ "tokio-file readv_at", readv_at, NULL },
-	{ "tokio-file write_at, write_at_static", write_at, NULL },
-	{ "tokio-file writev_at, writev_at_static", writev_at, NULL },
+	{ "tokio-file write_at", write_at, NULL },
+	{ "tokio-file write_at_static", write_at_static, NULL },
+	{ "tokio-file writev_at", writev_at, NULL },
+	{ "tokio-file writev_at_static", writev_at_static, NULL },
 	{ "tokio-file sync_all", sync_all, NULL },
-	{ "aio_fsync_errors", sync_errors, NULL },
-	{ "aio_fsync_test", sync_after_writes, NULL },
-	{ "aio_large_read_test", large_read, NULL },
+	{ "FreeBSD aio_fsync_errors", sync_errors, NULL },
+	{ "FreeBSD aio_fsync_test", sync_after_writes, NULL },
+	{ "FreeBSD aio_large_read_test", large_read, NULL },
 	{ "closed, wrong way, directory", wrong_descriptors, NULL },
 	{ "at the descriptor's own position", current_offset, NULL },
 	{ "O_APPEND passes over the offset", append, NULL },
@@ -330,5 +373,5 @@ static const struct contract_test tests[] = {
 int
 main(void)
 {
-	return (contract_main(tests, CONTRACT_COUNT(tests), NULL));
+	return (contract_main_on(tests, CONTRACT_COUNT(tests), NULL, true));
 }
