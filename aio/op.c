@@ -157,6 +157,14 @@ filch_op_init_rename(struct filch_op *op, int directory_from, const char *from,
 }
 
 void
+filch_op_init_mlock(struct filch_op *op, const void *address, size_t length)
+{
+	op_prepare(op, FILCH_OP_MLOCK, NULL);
+	op->priv.a.source = address;
+	op->priv.b.size = length;
+}
+
+void
 filch_op_init_call(struct filch_op *op, filch_call_fn call, void *arg)
 {
 	op_prepare(op, FILCH_OP_CALL, NULL);

@@ -8,6 +8,7 @@
  */
 #include "execute.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -43,6 +44,7 @@ static int64_t execute_close(int);
 static int64_t execute_stat(struct filch_op *);
 static int64_t execute_fallocate(int, uint64_t, uint64_t);
 static int64_t execute_path(const struct filch_op *);
+static int64_t execute_mlock(const struct filch_op *);
 static int64_t try_socket(const struct filch_op *);
 
 int64_t
@@ -153,6 +155,8 @@ execute_once(struct filch_op *op)
 	case FILCH_OP_UNLINK:
 	case FILCH_OP_RENAME:
 		return (execute_path(op));
+	case FILCH_OP_MLOCK:
+		return (execute_mlock(op));
 	case FILCH_OP_CLOSE:
 	case FILCH_OP_CALL:
 	case FILCH_OP_COUNT:
@@ -379,6 +383,15 @@ execute_path(const struct filch_op *op)
 	}
 	return (outcome(renameat(directory, path,
 	    directory_of(op->priv.directory_to), op->priv.b.path)));
+}
+
+/* Systems do not agree how the limit is told: it is want of memory. */
+static int64_t
+execute_mlock(const struct filch_op *op)
+{
+	int64_t result = outcome(mlock(op->priv.a.source, op->priv.b.size));
+
+	return (result == -EAGAIN ? -ENOMEM : result);
 }
 
 const struct iovec *

@@ -181,6 +181,7 @@ filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe)
 		op_prepare_path(op, sqe);
 		break;
 	case FILCH_OP_TRUNCATE:
+	case FILCH_OP_MLOCK:
 	case FILCH_OP_CALL:
 	case FILCH_OP_COUNT:
 		filch__assert(false); /* an operation of the pool */

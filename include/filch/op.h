@@ -27,9 +27,11 @@
  * until it can go on.  A closed file gives -EBADF.  Of two operations in
  * flight neither is first, also on one file.
  *
- * Systems, for all of them: io_uring where the kernel has the opcode named,
- * else the system call named, on a thread of the blocking pool; on pipes and
- * sockets without a thread, as soon as poll(2) says that it will not block.
+ * Systems, for all of them: io_uring where the kernel has the opcode named;
+ * FreeBSD's aio(4) for transfers at an offset, syncs and locking memory; else
+ * the system call named, on a thread of the blocking pool; on pipes and sockets
+ * without a thread, as soon as poll(2) or kqueue(2) says that it will not
+ * block.
  */
 #ifndef FILCH_OP_H
 #define FILCH_OP_H
@@ -68,6 +70,7 @@ enum filch_opcode {
 	FILCH_OP_TRUNCATE,
 	FILCH_OP_UNLINK,
 	FILCH_OP_RENAME,
+	FILCH_OP_MLOCK,
 	FILCH_OP_CALL,
 	FILCH_OP_COUNT
 };
@@ -280,6 +283,16 @@ FILCH_API void filch_op_init_unlink(
  */
 FILCH_API void filch_op_init_rename(struct filch_op *op, int directory_from,
     const char *from, int directory_to, const char *to);
+
+/*
+ * Lock length bytes of memory at address, so that they stay in memory until
+ * munlock(2) or the end of the process; what is not there is read in.  Result:
+ * 0.  Errors: -ENOMEM the limit (RLIMIT_MEMLOCK), too little memory, or a range
+ * that is not mapped; -EPERM not allowed at all.
+ * Systems: FreeBSD aio_mlock(2); mlock(2).
+ */
+FILCH_API void filch_op_init_mlock(
+    struct filch_op *op, const void *address, size_t length);
 
 /*
  * Call a function that may block, on a thread of the blocking pool.

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Operations on names and on the shape of files, as include/filch/op.h
- * promises them: open, close, stat, fallocate, truncate, unlink, rename, call.
+ * promises them: open, close, stat, fallocate, truncate, unlink, rename,
+ * mlock, call.
  */
 #include "subject.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 static const char *
@@ -284,6 +286,24 @@ rename_name(struct contract *contract)
 	return (NULL);
 }
 
+static const char *
+mlock_memory(struct contract *contract)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANON, -1, 0);
+
+	CHECK(memory != MAP_FAILED);
+	CHECK_EQ(munmap(memory + page, page), 0);
+	filch_op_init_mlock(&subject.job.op, memory, page);
+	CHECK_EQ(run(contract), 0);
+	CHECK_EQ(munlock(memory, page), 0);
+	filch_op_init_mlock(&subject.job.op, memory, 2 * page);
+	CHECK_EQ(run(contract), -ENOMEM);
+	CHECK_EQ(munmap(memory, page), 0);
+	return (NULL);
+}
+
 static int64_t
 call_returns(void *arg)
 {
@@ -315,6 +335,7 @@ static const struct contract_test tests[] = {
 	{ "truncate", truncate_file, NULL },
 	{ "unlink", unlink_name, NULL },
 	{ "rename", rename_name, NULL },
+	{ "mlock", mlock_memory, NULL },
 	{ "call", call_function, NULL },
 };
 
