@@ -116,7 +116,10 @@ filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 	/* [PL1] pairs with pool_unlink: a counter, no other order needed */
 	(void)filch__u32_add_acq_rel(&shard->pooled, 1);
 	pthread_mutex_lock(&pool->mutex);
-	if (op->priv.pool_stop != 0) {
+	if (op->priv.pool_stop != 0 ||
+	    (filch__reactor_is_stopping(pool->reactor) &&
+		op->priv.opcode != FILCH_OP_CLOSE)) {
+		/* the latter: it was on its way while all else was removed */
 		refusal = -ECANCELED;
 	} else if ((op->priv.flags & FILCH_OP_NOWAIT) != 0 &&
 	    pool->queue.count >= FILCH_POOL_DEPTH_NOWAIT) {

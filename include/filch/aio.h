@@ -9,6 +9,25 @@
  * whenever he likes, before or after the first poll.
  *
  * The contract is that of tokio::io::bsd (AioSource, Aio, AioEvent).
+ *
+ * With the kqueue driver (FreeBSD) a source puts the registrar's kqueue and
+ * token into its aio_sigevent, or that of its list, as SIGEV_KEVENT with
+ * EV_ONESHOT; submits for itself, by aio_read(2), lio_listio(2) and the like,
+ * on any thread, before or after the first poll; and reaps for itself, by
+ * aio_return(2) of each aiocb, when it is told that it is ready.  Then:
+ * - An aiocb, its buffer and the array of a list stay pinned until they are
+ *   reaped, also if the Aio has gone or the executor has shut down; neither
+ *   cancels anything.  Cancel by aio_cancel(2), then wait to be told.
+ * - Without EV_ONESHOT, EV_CLEAR or EV_DISPATCH the kernel repeats the event of
+ *   an aiocb until it is reaped, and it repeats that of a list in any case.  It
+ *   is kept from that, and the source is told once; of an aiocb that succeeded
+ *   and was not reaped, again by the poll after filch_aio_clear_ready().  Such
+ *   an aiocb or list is reaped only after the source was told, and before its
+ *   Aio goes: the kernel knows it by its address alone.
+ * - The same aiocb or array is submitted again only after all of it was reaped.
+ * - A list of which nothing was accepted is not told: lio_listio(2) has failed,
+ *   and aio_error(2) says why for each.  Of one that was accepted in part the
+ *   source is told when that part has ended.
  */
 #ifndef FILCH_AIO_H
 #define FILCH_AIO_H
@@ -33,7 +52,11 @@ struct filch_aio;
 struct filch_registrar {
 	struct filch_executor *executor;
 	uint64_t token;
-	/* FreeBSD: for sigev_notify_kqueue; -1 where there is none. */
+	/*
+	 * For sigev_notify_kqueue, with token in sigev_value.sival_ptr; -1
+	 * where there is none.  It is the executor's: close it not, wait on it
+	 * not.
+	 */
 	int kqueue;
 };
 
@@ -107,7 +130,10 @@ struct filch_aio_source_vtable {
 struct filch_aio_event {
 	/* FILCH_INTEREST_AIO or FILCH_INTEREST_LIO. */
 	unsigned interest;
-	/* Of the one entry of an AIO source; 0 for a LIO source. */
+	/*
+	 * Of the one entry of an AIO source; with a kqueue 0 or -errno, and
+	 * the count is what aio_return(2) returns.  0 for a LIO source.
+	 */
 	int64_t result;
 	struct {
 		uint32_t generation;
@@ -159,7 +185,8 @@ FILCH_NODISCARD FILCH_API int filch_aio_new(struct filch_executor *executor,
  *
  * Result   *ret_status is 0 and *ret_event tells what completed; or, with
  *          *ret_event untouched, it is -ESHUTDOWN: the executor shuts down at
- *          once and nothing of the source is in flight or will complete; or
+ *          once and no entry of the source's is in flight (a user's own job
+ *          may be); or
  *          -ECANCELED: the task was cancelled, and what was submitted is in
  *          flight as before.
  * Threads  task's own poll function only (on no worker: a misuse); one task

@@ -12,10 +12,11 @@ FILCH_BEGIN_DECLS
 
 /* Why an operation did not go the driver's asynchronous way. */
 enum filch_fallback {
-	FILCH_FALLBACK_NO_OPCODE, /* the kernel lacks the opcode */
-	FILCH_FALLBACK_REFUSED,   /* it said EOPNOTSUPP, ENOSYS or EAGAIN */
+	FILCH_FALLBACK_NO_OPCODE, /* the driver has no such asynchronous form */
+	FILCH_FALLBACK_REFUSED,   /* the kernel said EOPNOTSUPP or the like */
 	FILCH_FALLBACK_NO_DRIVER, /* the driver has no asynchronous files */
 	FILCH_FALLBACK_NOT_REGISTERED, /* buffers could not be registered */
+	FILCH_FALLBACK_LIMIT, /* others have used up what the system admits */
 	FILCH_FALLBACK_COUNT
 };
 
