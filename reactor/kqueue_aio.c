@@ -251,20 +251,27 @@ submit_apart(struct submission *to, uint32_t index)
 
 /*
  * After a list that was not taken as a whole: take back what was refused.  A
- * job that has failed since looks the same; reaped here, it is the same.
+ * job that has failed since looks the same; reaped here, it is the same.  So
+ * does, for an aiocb that was refused before its error was stored, one that has
+ * ended well; which it is, reaping tells.
  */
 static void
 look_for_refused(struct submission *to, uint32_t index, uint32_t generation)
 {
 	struct filch__kqueue_slot *slot = &to->kq->slots[index];
+	ssize_t result;
 	int error;
 
 	filch__lock_take(filch__kqueue_slot_lock(to->kq, index));
-	if (slot->generation == generation) {
-		error = aio_error(&slot->cb);
-		if (error != 0 && error != EINPROGRESS) {
-			(void)aio_return(&slot->cb);
-			refuse(to, index, error);
+	if (slot->generation == generation &&
+	    (error = aio_error(&slot->cb)) != EINPROGRESS) {
+		result = aio_return(&slot->cb);
+		if (error == 0 && result >= 0) {
+			to->freed[to->freed_count++] = index;
+			filch__kqueue_done(to->leaving,
+			    filch__kqueue_slot_leave(slot), result);
+		} else {
+			refuse(to, index, error == 0 ? EINVAL : error);
 		}
 	}
 	filch__lock_leave(filch__kqueue_slot_lock(to->kq, index));
