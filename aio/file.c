@@ -39,8 +39,9 @@ filch_file_init(struct filch_file *file, int fd)
 	}
 	file->fd = fd;
 	file->priv.flags = flags_of(stat.st_mode, status);
+	/* some systems seek on a terminal, to no effect */
 	if ((file->priv.flags & FILCH__FILE_POLLABLE) != 0 &&
-	    lseek(fd, 0, SEEK_CUR) < 0) {
+	    (lseek(fd, 0, SEEK_CUR) < 0 || isatty(fd) == 1)) {
 		file->priv.flags |= FILCH__FILE_STREAM;
 	}
 	file->priv.fixed_index = -1;

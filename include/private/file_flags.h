@@ -23,7 +23,7 @@ enum {
 	FILCH__FILE_NONBLOCK = 1 << 5, /* O_NONBLOCK */
 	/* S_ISCHR; POLLABLE too, though many devices are always ready. */
 	FILCH__FILE_CHARACTER = 1 << 6,
-	/* POLLABLE, and has no offsets: lseek(2) gives ESPIPE. */
+	/* POLLABLE, and has no offsets: no lseek(2), or a terminal. */
 	FILCH__FILE_STREAM = 1 << 7
 };
 
