@@ -213,11 +213,8 @@ filch__kqueue_hand_over(struct filch__shard *shard)
 	filch__lock_take(&ks->lock);
 	filch__kqueue_issue(filch__kqueue_of(shard->reactor), ks, &leaving);
 	filch__lock_leave(&ks->lock);
-	if (leaving.done.count + leaving.pooled.count == 0) {
-		return (false);
-	}
 	filch__kqueue_hand_on(shard->reactor, &leaving);
-	return (true);
+	return (leaving.done.count + leaving.pooled.count > 0);
 }
 
 static void
@@ -346,6 +343,7 @@ kqueue_wait(struct filch__reactor *reactor, uint64_t deadline_ns)
 	if (count > 0) {
 		filch__kqueue_events(reactor, events, (unsigned)count);
 	}
+	filch__kqueue_feed(reactor);
 }
 
 static void

@@ -27,8 +27,9 @@
  *           it only looked at with its lock, if at all.
  * Fairness  Of those that wait for slots (hungry) none takes more than its
  *           share; the reactor thread, which frees slots, feeds the hungry in
- *           turn.  A shard says that it is hungry under the lock by which
- *           slots are freed, so whoever frees one knows.
+ *           turn, whenever it wakes.  A shard says that it is hungry under
+ *           the lock by which slots are freed, so whoever frees one knows, and
+ *           interrupts the thread if it is not itself that.
  */
 #ifndef FILCH_REACTOR_KQUEUE_H
 #define FILCH_REACTOR_KQUEUE_H
@@ -95,6 +96,7 @@ struct filch__kqueue {
 struct filch__kqueue_leaving {
 	struct filch__op_queue done; /* results set */
 	struct filch__op_queue pooled;
+	bool has_fed_nobody; /* slots were freed, and somebody waits for some */
 };
 
 /* Slots whose jobs have ended. */
@@ -133,16 +135,20 @@ unsigned filch__kqueue_slots_take(struct filch__kqueue *kq,
 
 /*
  * Free the slots of what the kernel did not take.  True if jobs of ours are
- * there: then, if it is_short of room, ks is fed when one of them ends.  Shard's
- * lock held.
+ * there, or on their way: then, if it is_short of room, ks is fed when one of
+ * them ends.  *ret_others: other shards wait for slots.  Shard's lock held.
  */
 bool filch__kqueue_slots_give_back(struct filch__kqueue *kq,
     struct filch__kqueue_shard *ks, const uint32_t *indices, unsigned count,
-    bool is_short);
+    bool is_short, bool *ret_others);
 
-/* Free slots that were reaped; true if anybody waits for some. */
-bool filch__kqueue_slots_free(
+/* Free slots that were reaped. */
+void filch__kqueue_slots_free(
     struct filch__kqueue *kq, const struct filch__kqueue_reaped *reaped);
+
+/* True if ks, or anybody for NULL, waits for slots. */
+bool filch__kqueue_is_hungry(
+    struct filch__kqueue *kq, const struct filch__kqueue_shard *ks);
 
 /* The shard's queue has become shorter by other means.  Its lock held. */
 void filch__kqueue_settle(
@@ -178,6 +184,9 @@ void filch__kqueue_hand_on(
     struct filch__reactor *reactor, struct filch__kqueue_leaving *leaving);
 
 /* ---- kqueue_reap.c ---- */
+
+/* Have those who wait for slots served, in turn; on the reactor thread. */
+void filch__kqueue_feed(struct filch__reactor *reactor);
 
 /* Deal with events; on the reactor thread. */
 void filch__kqueue_events(struct filch__reactor *reactor,

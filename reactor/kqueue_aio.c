@@ -307,13 +307,15 @@ try_again(struct submission *to)
 {
 	struct filch_op *op;
 	bool is_fed;
+	bool others;
 
 	if (to->freed_count == 0) {
 		return (true);
 	}
-	is_fed = filch__kqueue_slots_give_back(
-	    to->kq, to->ks, to->freed, to->freed_count, to->again.count > 0);
+	is_fed = filch__kqueue_slots_give_back(to->kq, to->ks, to->freed,
+	    to->freed_count, to->again.count > 0, &others);
 	to->freed_count = 0;
+	to->leaving->has_fed_nobody |= others;
 	if (is_fed && to->again.count > 0) {
 		filch__op_queue_prepend(&to->ks->queue, &to->again);
 		return (false);
@@ -360,6 +362,9 @@ filch__kqueue_hand_on(
 
 		filch__pool_submit(&reactor->pool, op);
 		op = next;
+	}
+	if (leaving->has_fed_nobody) {
+		reactor->driver->interrupt(reactor);
 	}
 }
 

@@ -33,7 +33,6 @@ static void job_ended(struct harvest *, const struct kevent *, uint64_t);
 static void source_ended(struct filch__reactor *, const struct kevent *);
 static bool event_is_repeated(const struct kevent *);
 static void descriptor_ready(struct harvest *, const struct kevent *);
-static void feed(struct filch__reactor *);
 
 void
 filch__kqueue_events(
@@ -71,10 +70,7 @@ filch__kqueue_events(
 		}
 	}
 	filch__kqueue_hand_on(reactor, &harvest.leaving);
-	if (filch__kqueue_slots_free(
-		filch__kqueue_of(reactor), &harvest.reaped)) {
-		feed(reactor);
-	}
+	filch__kqueue_slots_free(filch__kqueue_of(reactor), &harvest.reaped);
 }
 
 /* A job of ours has ended: reap it. */
@@ -215,24 +211,26 @@ descriptor_ready(struct harvest *harvest, const struct kevent *event)
 	}
 }
 
-/* Slots are free: have those who wait for some served, in turn. */
-static void
-feed(struct filch__reactor *reactor)
+void
+filch__kqueue_feed(struct filch__reactor *reactor)
 {
 	struct filch__kqueue *kq = filch__kqueue_of(reactor);
 	unsigned count = reactor->options.shard_count;
-	uint32_t first = kq->feed_next++;
+	uint32_t first;
 	unsigned i;
 
+	if (!filch__kqueue_is_hungry(kq, NULL)) {
+		return;
+	}
+	/* [RT1] pairs with filch__reactor_is_quiet: what goes to the pool now is
+	 * nowhere for a moment */
+	(void)filch__u64_exchange_seq_cst(&reactor->sleeping_until_ns, 0);
+	first = kq->feed_next++;
 	for (i = 0; i < count; i++) {
 		struct filch__kqueue_shard *ks =
 		    &kq->shards[(first + i) % count];
-		bool is_hungry;
 
-		filch__lock_take(&kq->room);
-		is_hungry = ks->is_hungry;
-		filch__lock_leave(&kq->room);
-		if (is_hungry) {
+		if (filch__kqueue_is_hungry(kq, ks)) {
 			(void)filch__kqueue_hand_over(ks->shard);
 		}
 	}

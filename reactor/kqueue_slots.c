@@ -129,7 +129,7 @@ filch__kqueue_slots_take(struct filch__kqueue *kq,
 bool
 filch__kqueue_slots_give_back(struct filch__kqueue *kq,
     struct filch__kqueue_shard *ks, const uint32_t *indices, unsigned count,
-    bool is_short)
+    bool is_short, bool *ret_others)
 {
 	bool is_fed;
 	unsigned i;
@@ -143,6 +143,7 @@ filch__kqueue_slots_give_back(struct filch__kqueue *kq,
 	if (is_short) {
 		room_settle(kq, ks, is_fed);
 	}
+	*ret_others = kq->hungry > (ks->is_hungry ? 1u : 0u);
 	filch__lock_leave(&kq->room);
 	return (is_fed);
 }
@@ -184,22 +185,28 @@ filch__kqueue_slot_leave(struct filch__kqueue_slot *slot)
 	return (op);
 }
 
-bool
+void
 filch__kqueue_slots_free(
     struct filch__kqueue *kq, const struct filch__kqueue_reaped *reaped)
 {
-	bool is_hungry;
 	unsigned i;
 
-	if (reaped->count == 0) {
-		return (false);
-	}
 	filch__lock_take(&kq->room);
 	for (i = 0; i < reaped->count; i++) {
 		kq->shards[reaped->shards[i]].held--;
 		room_free(kq, reaped->indices[i]);
 	}
-	is_hungry = kq->hungry > 0;
+	filch__lock_leave(&kq->room);
+}
+
+bool
+filch__kqueue_is_hungry(
+    struct filch__kqueue *kq, const struct filch__kqueue_shard *ks)
+{
+	bool is_hungry;
+
+	filch__lock_take(&kq->room);
+	is_hungry = ks == NULL ? kq->hungry > 0 : ks->is_hungry;
 	filch__lock_leave(&kq->room);
 	return (is_hungry);
 }
