@@ -13,6 +13,8 @@
 #	cmake -B build/freebsd -DCMAKE_TOOLCHAIN_FILE=cmake/freebsd.cmake \
 #		-DFILCH_FREEBSD_VERSION=12.1 -DCMAKE_SYSROOT=/path/of/it
 #
+# (scripts/freebsd12-sysroot makes what compiles and links like 12.1's.)
+#
 # FILCH_FREEBSD_ARCH     x86_64 (the default) or aarch64
 # FILCH_FREEBSD_VERSION  14.0 with zig; that of the sysroot
 # FILCH_ZIG              zig, if it is neither in PATH nor python3's ziglang
