@@ -46,6 +46,18 @@ cpus_allowed(CPUS_SET *allowed)
 #endif
 }
 
+/* CPU_COUNT came to FreeBSD long after the sets. */
+static unsigned
+cpus_count(const CPUS_SET *set)
+{
+	long count = 0;
+
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		count += CPU_ISSET(cpu, set) ? 1 : 0;
+	}
+	return (bounded(count));
+}
+
 unsigned
 filch__cpus_count(void)
 {
@@ -54,7 +66,7 @@ filch__cpus_count(void)
 	if (!cpus_allowed(&allowed)) {
 		return (bounded(sysconf(_SC_NPROCESSORS_ONLN)));
 	}
-	return (bounded(CPU_COUNT(&allowed)));
+	return (cpus_count(&allowed));
 }
 
 void
@@ -67,7 +79,7 @@ filch__cpus_pin(pthread_t thread, unsigned index)
 	if (!cpus_allowed(&allowed)) {
 		return;
 	}
-	index %= bounded(CPU_COUNT(&allowed));
+	index %= cpus_count(&allowed);
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (CPU_ISSET(cpu, &allowed) && index-- == 0) {
 			CPU_ZERO(&one);
