@@ -7,7 +7,16 @@
  */
 #include <filch/file.h>
 
+#include <sys/types.h>
+
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+
+#if defined(__has_include)
+#if __has_include(<sys/disk.h>)
+#include <sys/disk.h>
+#endif
+#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +29,8 @@
 #include "../include/private/file_flags.h"
 #include "../reactor/reactor.h"
 
-static uint32_t flags_of(mode_t mode, int status);
+static uint32_t flags_of(int fd, mode_t mode, int status);
+static unsigned disk_sector(int fd);
 static int alignment_told(int fd, struct filch_alignment *ret_alignment);
 static bool direct_is_refused(int fd, int status);
 
@@ -38,7 +48,7 @@ filch_file_init(struct filch_file *file, int fd)
 		return (-errno);
 	}
 	file->fd = fd;
-	file->priv.flags = flags_of(stat.st_mode, status);
+	file->priv.flags = flags_of(fd, stat.st_mode, status);
 	/* some systems seek on a terminal, to no effect */
 	if ((file->priv.flags & FILCH__FILE_POLLABLE) != 0 &&
 	    (lseek(fd, 0, SEEK_CUR) < 0 || isatty(fd) == 1)) {
@@ -64,8 +74,15 @@ filch_file_alignment(
 	if (status < 0 || fstat(file->fd, &stat) < 0) {
 		return (-errno);
 	}
-	if (!S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode)) {
+	if ((file->priv.flags & (FILCH__FILE_REGULAR | FILCH__FILE_BLOCK)) ==
+	    0) {
 		return (-EOPNOTSUPP);
+	}
+	size = S_ISCHR(stat.st_mode) ? disk_sector(file->fd) : 0;
+	if (size > 0) {
+		ret_alignment->memory = size;
+		ret_alignment->offset = size;
+		return (0);
 	}
 	rc = alignment_told(file->fd, ret_alignment);
 	if (rc != -ENOSYS) {
@@ -126,13 +143,14 @@ filch_file_poison(const struct filch_file *file)
 }
 
 static uint32_t
-flags_of(mode_t mode, int status)
+flags_of(int fd, mode_t mode, int status)
 {
 	uint32_t flags = 0;
 
 	if (S_ISREG(mode)) {
 		flags |= FILCH__FILE_REGULAR;
-	} else if (S_ISBLK(mode)) {
+	} else if (S_ISBLK(mode) || (S_ISCHR(mode) && disk_sector(fd) > 0)) {
+		mode = S_IFBLK;
 		flags |= FILCH__FILE_BLOCK;
 	} else if (!S_ISDIR(mode)) {
 		flags |= FILCH__FILE_POLLABLE;
@@ -152,6 +170,25 @@ flags_of(mode_t mode, int status)
 		flags |= FILCH__FILE_NONBLOCK;
 	}
 	return (flags);
+}
+
+/*
+ * The bytes of a sector, if fd is a disk that the system shows as a character
+ * device; 0 if it is anything else.
+ */
+static unsigned
+disk_sector(int fd)
+{
+#if defined(DIOCGSECTORSIZE)
+	unsigned size;
+
+	if (ioctl(fd, DIOCGSECTORSIZE, &size) == 0) {
+		return (size);
+	}
+#else
+	(void)fd;
+#endif
+	return (0);
 }
 
 /*

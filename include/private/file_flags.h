@@ -11,7 +11,8 @@
 
 enum {
 	FILCH__FILE_REGULAR = 1 << 0, /* S_ISREG */
-	FILCH__FILE_BLOCK = 1 << 1,   /* S_ISBLK */
+	/* S_ISBLK; or a disk that is S_ISCHR, as all are on FreeBSD. */
+	FILCH__FILE_BLOCK = 1 << 1,
 	/*
 	 * It may make its user wait for somebody else, and poll(2) tells when:
 	 * all that is neither a regular file, nor a block device, nor a
@@ -21,7 +22,7 @@ enum {
 	FILCH__FILE_SOCKET = 1 << 3,   /* S_ISSOCK; POLLABLE too */
 	FILCH__FILE_DIRECT = 1 << 4,   /* O_DIRECT */
 	FILCH__FILE_NONBLOCK = 1 << 5, /* O_NONBLOCK */
-	/* S_ISCHR; POLLABLE too, though many devices are always ready. */
+	/* S_ISCHR but no disk; POLLABLE too, though many are always ready. */
 	FILCH__FILE_CHARACTER = 1 << 6,
 	/* POLLABLE, and has no offsets: no lseek(2), or a terminal. */
 	FILCH__FILE_STREAM = 1 << 7
