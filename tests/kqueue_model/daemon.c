@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemons that do blocking calls for the jobs of files.
+ */
+#include "kernel.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The next to run, or a later one when order is played with. */
+static struct job *
+daemon_select(void)
+{
+	struct job *job = TAILQ_FIRST(&kernel.ready);
+
+	if (job == NULL ||
+	    kernel.servicing >= (unsigned int)kernel.options.max_aio_per_proc) {
+		return NULL;
+	}
+	while (TAILQ_NEXT(job, queue) != NULL && kernel__draw(CHANCE_REORDER)) {
+		job = TAILQ_NEXT(job, queue);
+	}
+	return job;
+}
+
+static ssize_t
+daemon_transfer(struct job *job)
+{
+	int fd = job->file->fd, count = job->vector_count;
+	const struct iovec *vectors =
+	    job->vectors != NULL ? job->vectors : &job->vector;
+	bool is_read = (job->opcode & LIO_READ) != 0;
+	ssize_t size;
+
+	size = is_read ? preadv(fd, vectors, count, job->copy.aio_offset)
+		       : pwritev(fd, vectors, count, job->copy.aio_offset);
+	if (size < 0 && errno == ESPIPE) {
+		size = is_read ? readv(fd, vectors, count)
+			       : writev(fd, vectors, count);
+	}
+	return size;
+}
+
+static ssize_t
+daemon_run(struct job *job)
+{
+	const void *address;
+	ssize_t result;
+
+	switch (job->opcode) {
+	case OPCODE_SYNC:
+		return fsync(job->file->fd);
+	case OPCODE_DSYNC:
+		return fdatasync(job->file->fd);
+	case OPCODE_MLOCK:
+		address = (const void *)job->vector.iov_base;
+		result = mlock(address, job->vector.iov_len);
+		if (result < 0 && (errno == EPERM || errno == EAGAIN)) {
+			errno = ENOMEM; /* the limit, whatever Linux says */
+		}
+		return result;
+	default:
+		return daemon_transfer(job);
+	}
+}
+
+/* A short transfer, which a regular file need not make but may. */
+static void
+daemon_shorten(struct job *job)
+{
+	size_t size = job->vector.iov_len;
+
+	if (job->vectors == NULL && size > 1 && job->file != NULL &&
+	    (job->opcode & (LIO_READ | LIO_WRITE)) != 0 &&
+	    job->opcode < OPCODE_SYNC && kernel__draw(CHANCE_PARTIAL)) {
+		job->vector.iov_len = 1 + kernel__random() % (size - 1);
+	}
+}
+
+static void
+daemon_serve(struct job *job)
+{
+	bool is_slow = kernel__draw(CHANCE_SLOW);
+	bool is_late = kernel__draw(CHANCE_LATE);
+	uint64_t random = kernel__random();
+	ssize_t result;
+	int error;
+
+	daemon_shorten(job);
+	job->state = JOB_RUNNING;
+	kernel.servicing++;
+	kernel__leave();
+	if (is_slow) {
+		kernel__dally(random);
+	}
+	result = daemon_run(job);
+	error = result < 0 ? errno : 0;
+	if (is_late) {
+		kernel__dally(random >> 20);
+	}
+	kernel__enter();
+	kernel.servicing--;
+	job__finish(job, result, error);
+}
+
+static void *
+daemon_main(void *unused)
+{
+	struct job *job;
+	uint64_t random;
+
+	(void)unused;
+	kernel__enter();
+	for (;;) {
+		if (daemon_select() == NULL) {
+			kernel.daemons_idle++;
+			pthread_cond_wait(&kernel.work, &kernel.lock);
+			kernel.daemons_idle--;
+			continue;
+		}
+		if (kernel__draw(CHANCE_DELAY)) {
+			random = kernel__random();
+			kernel__leave();
+			kernel__dally(random);
+			kernel__enter();
+		}
+		/* another may have taken it, or a cancel */
+		job = daemon_select();
+		if (job != NULL) {
+			TAILQ_REMOVE(&kernel.ready, job, queue);
+			daemon_serve(job);
+		}
+	}
+	return NULL;
+}
+
+/* With no daemon at all a job would wait for ever. */
+int
+daemon__push(struct job *job)
+{
+	if (kernel.daemons_idle == 0 &&
+	    kernel.daemons < (unsigned int)kernel.options.max_aio_procs) {
+		if (kernel__thread(daemon_main) == 0) {
+			kernel.daemons++;
+		} else if (kernel.daemons == 0) {
+			return EAGAIN;
+		}
+	}
+	job->state = JOB_QUEUED;
+	TAILQ_INSERT_TAIL(&kernel.ready, job, queue);
+	pthread_cond_signal(&kernel.work);
+	return 0;
+}
+
+void
+daemon__remove(struct job *job)
+{
+	TAILQ_REMOVE(&kernel.ready, job, queue);
+}
+
+void
+daemon__forget(void)
+{
+	TAILQ_INIT(&kernel.ready);
+	kernel.daemons = 0;
+	kernel.daemons_idle = 0;
+	kernel.servicing = 0;
+	kernel.has_socket_daemon = false;
+	if (kernel.socket_wake_fd >= 0) {
+		close(kernel.socket_wake_fd);
+		kernel.socket_wake_fd = -1;
+	}
+	pthread_cond_init(&kernel.work, NULL);
+}
