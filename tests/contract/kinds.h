@@ -298,8 +298,10 @@ clog_start(struct contract *contract, struct clog *clog)
 static inline void
 clog_open(struct clog *clog)
 {
+	static const char bytes[CLOG_READS];
+
 	(void)sem_post(&clog->gate);
-	(void)!write(clog->ends[1], clog->bytes, CLOG_READS);
+	(void)!write(clog->ends[1], bytes, CLOG_READS);
 #if defined(FILCH_HAVE_KQUEUE)
 	clog_jobs_give(&clog->jobs);
 #endif

@@ -60,7 +60,10 @@ teardown(void)
 	filch_executor_destroy(executor);
 	kqueue_model_counts(&counts);
 	cr_assert_eq(counts.jobs, 0);
-	cr_assert_eq(kqueue_model_faults(&faults), 0);
+	/* of what a list refused the driver sees whether it has to be reaped */
+	cr_assert(
+	    kqueue_model_faults(&faults) == faults.return_unknown);
+	cr_assert(faults.return_unknown <= counts.refused);
 	cr_assert_eq(close(file.fd), 0);
 }
 
@@ -73,6 +76,7 @@ start(unsigned workers)
 
 	options.worker_count = workers;
 	options.driver = FILCH_DRIVER_KQUEUE;
+	options.inline_io_off = true; /* FreeBSD has none */
 	kqueue_model_set(&model);
 	cr_assert_eq(filch_executor_create(&options, &executor), 0);
 }
