@@ -13,8 +13,7 @@
 static int
 submit(struct aiocb *aiocb, int opcode, uint64_t *calls)
 {
-	bool is_lingering;
-	uint64_t random;
+	uint64_t delay_ns;
 	int error;
 
 	kernel__enter();
@@ -23,12 +22,9 @@ submit(struct aiocb *aiocb, int opcode, uint64_t *calls)
 		kernel.options.version < 1300
 	    ? ENOSYS
 	    : job__submit(aiocb, opcode, NULL);
-	is_lingering = kernel__draw(CHANCE_LINGER);
-	random = kernel__random();
+	delay_ns = kernel__draw_delay(CHANCE_LINGER);
 	kernel__leave();
-	if (is_lingering) {
-		kernel__dally(random);
-	}
+	kernel__dally(delay_ns);
 	return error == 0 ? 0 : kernel__fail(error);
 }
 
@@ -119,11 +115,16 @@ reap(struct job *job, int *ret_error)
 	return status;
 }
 
+/* Of what was refused it says EINVAL as well, and is no fault. */
 static void
-count_unreturned(const struct aiocb *aiocb)
+count_unreturned(struct aiocb *aiocb)
 {
 	struct job *job;
 
+	if (aiocb->_aiocb_private.kernelinfo == AIOCB_REFUSED) {
+		aiocb->_aiocb_private.kernelinfo = NULL;
+		return;
+	}
 	TAILQ_FOREACH(job, &kernel.all, all)
 	{
 		if (job->user == aiocb) {

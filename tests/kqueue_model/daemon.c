@@ -84,9 +84,8 @@ daemon_shorten(struct job *job)
 static void
 daemon_serve(struct job *job)
 {
-	bool is_slow = kernel__draw(CHANCE_SLOW);
-	bool is_late = kernel__draw(CHANCE_LATE);
-	uint64_t random = kernel__random();
+	uint64_t slow_ns = kernel__draw_delay(CHANCE_SLOW);
+	uint64_t late_ns = kernel__draw_delay(CHANCE_LATE);
 	ssize_t result;
 	int error;
 
@@ -94,14 +93,10 @@ daemon_serve(struct job *job)
 	job->state = JOB_RUNNING;
 	kernel.servicing++;
 	kernel__leave();
-	if (is_slow) {
-		kernel__dally(random);
-	}
+	kernel__dally(slow_ns);
 	result = daemon_run(job);
 	error = result < 0 ? errno : 0;
-	if (is_late) {
-		kernel__dally(random >> 20);
-	}
+	kernel__dally(late_ns);
 	kernel__enter();
 	kernel.servicing--;
 	job__finish(job, result, error);
@@ -111,7 +106,7 @@ static void *
 daemon_main(void *unused)
 {
 	struct job *job;
-	uint64_t random;
+	uint64_t delay_ns;
 
 	(void)unused;
 	kernel__enter();
@@ -122,10 +117,10 @@ daemon_main(void *unused)
 			kernel.daemons_idle--;
 			continue;
 		}
-		if (kernel__draw(CHANCE_DELAY)) {
-			random = kernel__random();
+		delay_ns = kernel__draw_delay(CHANCE_DELAY);
+		if (delay_ns > 0) {
 			kernel__leave();
-			kernel__dally(random);
+			kernel__dally(delay_ns);
 			kernel__enter();
 		}
 		/* another may have taken it, or a cancel */

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define TIMER_MOST_NS (NEVER >> 2)
+
 static int
 aio_attach(struct knote *knote)
 {
@@ -168,37 +170,47 @@ timer_wall_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Starts it by notes and value. */
+/* The time by value, which is cut to what fits. */
 static int
-timer_start(struct knote *knote)
+timer_validate(struct knote *knote, uint64_t *ret_ns)
 {
 	uint64_t unit_ns, value_ns, wall_ns;
-	int error = timer_unit_ns(knote->notes, &unit_ns);
 
-	if (error != 0 || knote->value < 0) {
+	if (knote->value < 0 || timer_unit_ns(knote->notes, &unit_ns) != 0) {
 		return EINVAL;
 	}
-	if ((uint64_t)knote->value > (NEVER >> 1) / unit_ns) {
-		return EINVAL;
+	if (knote->value == 0 && (knote->event.flags & EV_ONESHOT) == 0) {
+		knote->value = 1;
 	}
-	value_ns = (uint64_t)knote->value * unit_ns;
+	value_ns = (uint64_t)knote->value > TIMER_MOST_NS / unit_ns
+	    ? TIMER_MOST_NS
+	    : (uint64_t)knote->value * unit_ns;
 	if ((knote->notes & NOTE_ABSTIME) != 0) {
 		wall_ns = timer_wall_ns();
-		if (value_ns <= wall_ns) {
+		if (value_ns < wall_ns) {
 			return EINVAL;
 		}
 		value_ns -= wall_ns;
-		knote->period_ns = 0;
-	} else {
-		if (value_ns == 0) {
-			value_ns = 1000000;
-		}
-		knote->period_ns = value_ns;
 	}
-	if ((knote->event.flags & EV_ONESHOT) != 0) {
-		knote->period_ns = 0;
+	*ret_ns = value_ns;
+	return 0;
+}
+
+static int
+timer_start(struct knote *knote)
+{
+	uint64_t value_ns;
+	int error = timer_validate(knote, &value_ns);
+
+	if (error != 0) {
+		return error;
 	}
 	knote->expiry_ns = kernel__now_ns() + value_ns;
+	knote->period_ns = value_ns;
+	if ((knote->notes & NOTE_ABSTIME) != 0 ||
+	    (knote->event.flags & EV_ONESHOT) != 0) {
+		knote->period_ns = 0;
+	}
 	waiters__wake(&knote->kqueue->waiters);
 	return 0;
 }
@@ -206,9 +218,8 @@ timer_start(struct knote *knote)
 static int
 timer_attach(struct knote *knote)
 {
-	int error;
+	int error = timer_start(knote);
 
-	error = timer_start(knote);
 	if (error != 0) {
 		return error;
 	}
@@ -231,10 +242,15 @@ timer_is_active(struct knote *knote)
 	return knote->event.data != 0;
 }
 
-/* Added once more it starts anew, by the new values. */
+/*
+ * Added once more it starts anew, by the new values.  The change itself does
+ * not fail if they are wrong: that comes as an event.
+ */
 static void
 timer_change(struct knote *knote, const struct kevent *change)
 {
+	int error;
+
 	if ((change->flags & EV_ADD) == 0) {
 		return;
 	}
@@ -246,8 +262,11 @@ timer_change(struct knote *knote, const struct kevent *change)
 	knote->event.data = 0;
 	knote->notes = change->fflags;
 	knote->value = change->data;
-	if (timer_start(knote) != 0) {
+	error = timer_start(knote);
+	if (error != 0) {
 		knote->expiry_ns = NEVER;
+		knote->event.flags |= EV_ERROR;
+		knote->event.data = error;
 	}
 }
 

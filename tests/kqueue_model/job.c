@@ -93,6 +93,7 @@ list__release(struct list *list)
 {
 	if (--list->count == 0) {
 		knote__drop_all(&list->notes);
+		TAILQ_REMOVE(&kernel.lists, list, link);
 		free(list);
 	}
 }

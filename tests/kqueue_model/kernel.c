@@ -34,22 +34,16 @@ fork_parent(void)
 	pthread_mutex_unlock(&kernel.lock);
 }
 
-/* Neither jobs nor kqueues nor the threads are a child's. */
 static void
-fork_child(void)
+forget_jobs(void)
 {
-	struct kqueue *kqueue;
-	struct waiter *waiter;
+	struct list *list;
 	struct job *job;
 
-	while ((kqueue = TAILQ_FIRST(&kernel.kqueues)) != NULL) {
-		kqueue__forget(kqueue);
-	}
 	TAILQ_INIT(&kernel.pending);
 	TAILQ_INIT(&kernel.done);
 	TAILQ_INIT(&kernel.syncs);
 	while ((job = TAILQ_FIRST(&kernel.all)) != NULL) {
-		/* lists are few, and a child is short-lived */
 		TAILQ_REMOVE(&kernel.all, job, all);
 		if (job->file != NULL) {
 			file__put(job->file);
@@ -57,15 +51,69 @@ fork_child(void)
 		free(job->vectors);
 		free(job);
 	}
-	while ((waiter = TAILQ_FIRST(&kernel.free_waiters)) != NULL) {
-		TAILQ_REMOVE(&kernel.free_waiters, waiter, link);
+	while ((list = TAILQ_FIRST(&kernel.lists)) != NULL) {
+		TAILQ_REMOVE(&kernel.lists, list, link);
+		free(list);
+	}
+}
+
+static void
+forget_waiters(struct waiters *waiters)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(waiters)) != NULL) {
+		TAILQ_REMOVE(waiters, waiter, link);
 		close(waiter->fd);
 		free(waiter);
 	}
-	TAILQ_INIT(&kernel.waiters);
+}
+
+/* Neither jobs nor kqueues nor the threads are a child's. */
+static void
+fork_child(void)
+{
+	struct kqueue *kqueue;
+
+	while ((kqueue = TAILQ_FIRST(&kernel.kqueues)) != NULL) {
+		forget_waiters(&kqueue->waiters);
+		kqueue__close(kqueue);
+	}
+	forget_jobs();
+	forget_waiters(&kernel.free_waiters);
+	forget_waiters(&kernel.waiters);
 	daemon__forget();
 	kernel.counts = (struct kqueue_model_counts){ 0 };
+	kernel.faults = (struct kqueue_model_faults){ 0 };
 	pthread_mutex_unlock(&kernel.lock);
+}
+
+/*
+ * The end of a process cancels its jobs and waits for those that run, since
+ * they use its memory.  Not for ever: one may wait for a pipe.
+ */
+static void
+rundown(void)
+{
+	uint64_t deadline_ns = kernel__now_ns() + NS_PER_S;
+	struct waiter *waiter;
+	struct job *job, *next;
+	struct pollfd fd;
+
+	kernel__enter();
+	kernel.options.busy = 0;
+	for (job = TAILQ_FIRST(&kernel.pending); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, order);
+		(void)job__cancel(job);
+	}
+	waiter = waiter__get(&kernel.waiters);
+	while (waiter != NULL && !TAILQ_EMPTY(&kernel.pending) &&
+	    waiter__sleep(waiter, &fd, 0, deadline_ns) != ETIMEDOUT) {
+	}
+	if (waiter != NULL) {
+		waiter__put(&kernel.waiters, waiter);
+	}
+	kernel__leave();
 }
 
 static void
@@ -73,6 +121,7 @@ kernel_init(void)
 {
 	TAILQ_INIT(&kernel.kqueues);
 	TAILQ_INIT(&kernel.files);
+	TAILQ_INIT(&kernel.lists);
 	TAILQ_INIT(&kernel.all);
 	TAILQ_INIT(&kernel.pending);
 	TAILQ_INIT(&kernel.done);
@@ -83,6 +132,7 @@ kernel_init(void)
 	options__read(&kernel.options);
 	kernel.random = kernel.options.seed;
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)atexit(rundown);
 }
 
 void
@@ -141,19 +191,27 @@ kernel__now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-void
-kernel__dally(uint64_t random)
+uint64_t
+kernel__draw_delay(enum chance chance)
 {
-	struct timespec time = { 0 };
-	uint64_t most_ns;
+	uint64_t most_ns = (uint64_t)kernel.options.delay_us * 1000;
 
-	most_ns = (uint64_t)kernel.options.delay_us * 1000;
-	if (most_ns == 0) {
+	if (most_ns == 0 || !kernel__draw(chance)) {
+		return 0;
+	}
+	return kernel__random() % most_ns;
+}
+
+void
+kernel__dally(uint64_t delay_ns)
+{
+	struct timespec time;
+
+	if (delay_ns == 0) {
 		return;
 	}
-	random %= most_ns;
-	time.tv_sec = (time_t)(random / NS_PER_S);
-	time.tv_nsec = (long)(random % NS_PER_S);
+	time.tv_sec = (time_t)(delay_ns / NS_PER_S);
+	time.tv_nsec = (long)(delay_ns % NS_PER_S);
 	nanosleep(&time, NULL);
 }
 

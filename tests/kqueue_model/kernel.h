@@ -34,7 +34,8 @@
 #define NEVER           UINT64_MAX
 #define KNOTE_BUCKETS   256
 #define STALE_MAX       4
-#define KQUEUE_POLL_MAX 3 /* what a kqueue adds to a thread's poll */
+#define AIOCB_REFUSED   ((void *)-2) /* in its kernelinfo */
+#define KQUEUE_POLL_MAX 3            /* what a kqueue adds to a thread's poll */
 
 /* The kernel's own opcodes, beside LIO_*. */
 enum {
@@ -114,6 +115,7 @@ struct kqueue {
 	dev_t device;
 	ino_t inode;
 	pid_t owner;
+	int user_fd; /* until it is closed or moved */
 	int hangup_fd;
 	int epoll[2];     /* EVFILT_READ and _WRITE; -1: not needed yet */
 	bool is_readable; /* a byte is in the user's end */
@@ -188,6 +190,7 @@ struct list {
 	bool has_event;
 	struct sigevent event;
 	struct knotes notes;
+	TAILQ_ENTRY(list) link;
 };
 
 /* How many of the model's 1/1000 an event has. */
@@ -213,6 +216,7 @@ struct kernel {
 
 	TAILQ_HEAD(, kqueue) kqueues;
 	TAILQ_HEAD(, file) files;
+	TAILQ_HEAD(, list) lists;
 	struct jobs all;     /* all jobs, oldest first */
 	struct jobs pending; /* not done, in order of submission */
 	struct jobs done;    /* not returned, in order of completion */
@@ -238,8 +242,9 @@ void kernel__leave(void);
 bool kernel__draw(enum chance chance);
 uint64_t kernel__random(void);
 uint64_t kernel__now_ns(void);
-/* Without the lock: sleeps for less than options.delay_us. */
-void kernel__dally(uint64_t random);
+/* 0 or less than options.delay_us; to be spent without the lock. */
+uint64_t kernel__draw_delay(enum chance chance);
+void kernel__dally(uint64_t delay_ns);
 /* A descriptor of the model's own, in the upper half; closes the given one. */
 int kernel__fd_move(int fd);
 int kernel__fd_duplicate(int fd);
@@ -264,7 +269,10 @@ void waiters__wake(struct waiters *waiters);
 struct kqueue *kqueue__find(int fd);
 /* Frees those whose descriptor is closed. */
 void kqueue__sweep(void);
-void kqueue__forget(struct kqueue *kqueue); /* at once, without a word */
+/* At once, without a word. */
+void kqueue__forget(struct kqueue *kqueue);
+/* In a child: without its descriptor, too. */
+void kqueue__close(struct kqueue *kqueue);
 void kqueue__set_readable(struct kqueue *kqueue, int fd);
 
 /* knote.c */

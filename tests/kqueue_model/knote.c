@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 
 /* What of a change stays with the knote. */
@@ -206,35 +207,49 @@ knote_change(struct knote *knote, const struct kevent *change)
 	}
 }
 
+/* Of a descriptor: that there is one, and that it is still the knote's. */
+static int
+knote_check_fd(struct kqueue *kqueue, uintptr_t ident, struct knote **knote)
+{
+	if (ident > INT_MAX) {
+		return EBADF;
+	}
+	if (*knote != NULL && !filter__fd_is_same(*knote)) {
+		knote__drop(*knote); /* as close did */
+		*knote = NULL;
+	}
+	if (*knote == NULL && fcntl((int)ident, F_GETFD) < 0) {
+		return EBADF;
+	}
+	return kqueue__find((int)ident) == kqueue ? EINVAL : 0;
+}
+
 int
 knote__register(
     struct kqueue *kqueue, struct kevent *change, bool is_kernel, void *object)
 {
 	const struct filter *filter = knote__filter(change->filter);
 	struct knote *knote;
+	int error;
 
-	if (filter == NULL) {
-		return EINVAL;
-	}
-	if ((change->flags & (EV_ENABLE | EV_DISABLE)) ==
-	    (EV_ENABLE | EV_DISABLE)) {
+	if (filter == NULL ||
+	    (change->flags & (EV_ENABLE | EV_DISABLE)) ==
+		(EV_ENABLE | EV_DISABLE)) {
 		return EINVAL;
 	}
 	knote = knote__find(kqueue, change->ident, change->filter);
-	if (filter->is_fd && knote != NULL && !filter__fd_is_same(knote)) {
-		knote__drop(knote); /* as close did */
-		knote = NULL;
+	if (filter->is_fd) {
+		error = knote_check_fd(kqueue, change->ident, &knote);
+		if (error != 0) {
+			return error;
+		}
+	}
+	if (knote == NULL && (change->flags & EV_ADD) == 0) {
+		return ENOENT;
 	}
 	if (knote == NULL) {
-		if (filter->is_fd && fcntl((int)change->ident, F_GETFD) < 0) {
-			return EBADF;
-		}
-		if ((change->flags & EV_ADD) == 0) {
-			return ENOENT;
-		}
 		if (!is_kernel &&
-		    (change->filter == EVFILT_AIO ||
-			change->filter == EVFILT_LIO)) {
+		    (filter == &filter__aio || filter == &filter__lio)) {
 			return EPERM;
 		}
 		return knote_create(kqueue, change, filter, object);

@@ -62,6 +62,18 @@ kqueue__forget(struct kqueue *kqueue)
 }
 
 void
+kqueue__close(struct kqueue *kqueue)
+{
+	struct stat status;
+
+	if (fstat(kqueue->user_fd, &status) == 0 &&
+	    kqueue->inode == status.st_ino && kqueue->device == status.st_dev) {
+		close(kqueue->user_fd);
+	}
+	kqueue__forget(kqueue);
+}
+
+void
 kqueue__sweep(void)
 {
 	struct kqueue *kqueue, *next;
@@ -109,6 +121,7 @@ kqueue_create(void)
 	kqueue->device = status.st_dev;
 	kqueue->inode = status.st_ino;
 	kqueue->owner = getpid();
+	kqueue->user_fd = pair[0];
 	kqueue->hangup_fd = kernel__fd_move(pair[1]);
 	for (i = 0; i < DIRECTIONS; i++) {
 		kqueue->epoll[i] = -1;

@@ -53,6 +53,7 @@ list_create(
 		free(list);
 		return error;
 	}
+	TAILQ_INSERT_TAIL(&kernel.lists, list, link);
 	*ret_list = list;
 	return 0;
 }
@@ -61,8 +62,8 @@ list_create(
 static int
 list_submit(struct list *list, struct aiocb *const *aiocbs, int count)
 {
-	bool is_any_refused = false, is_any_late = false, is_lingering;
-	uint64_t random;
+	bool is_any_refused = false, is_any_late = false;
+	uint64_t delay_ns;
 	int error, i;
 
 	for (i = 0; i < count; i++) {
@@ -75,12 +76,9 @@ list_submit(struct list *list, struct aiocb *const *aiocbs, int count)
 		} else if (error != 0) {
 			is_any_refused = true;
 		}
-		is_lingering = kernel__draw(CHANCE_LINGER);
-		random = kernel__random();
+		delay_ns = kernel__draw_delay(CHANCE_LINGER);
 		kernel__leave();
-		if (is_lingering) {
-			kernel__dally(random);
-		}
+		kernel__dally(delay_ns);
 		kernel__enter();
 	}
 	if (is_any_refused) {

@@ -153,7 +153,7 @@ socket_main(void *unused)
 	struct file **files = NULL;
 	size_t size = 0;
 	nfds_t count, i;
-	uint64_t woken;
+	uint64_t delay_ns, woken;
 
 	(void)unused;
 	kernel__enter();
@@ -165,12 +165,10 @@ socket_main(void *unused)
 			(void)!read(fds[0].fd, &woken, sizeof(woken));
 		}
 		kernel__enter();
-		if (kernel__draw(CHANCE_DELAY)) {
-			woken = kernel__random();
-			kernel__leave();
-			kernel__dally(woken);
-			kernel__enter();
-		}
+		delay_ns = kernel__draw_delay(CHANCE_DELAY);
+		kernel__leave();
+		kernel__dally(delay_ns);
+		kernel__enter();
 		for (i = 1; i < count; i++) {
 			socket_serve(files[i], DIRECTION_READ);
 			socket_serve(files[i], DIRECTION_WRITE);

@@ -292,6 +292,7 @@ job__submit(struct aiocb *user, int opcode, struct list *list)
 	check_reuse(user);
 	user->_aiocb_private.status = -1;
 	user->_aiocb_private.error = 0;
+	user->_aiocb_private.kernelinfo = NULL;
 	if (limit_is_reached() || (job = calloc(1, sizeof(*job))) == NULL) {
 		error = EAGAIN;
 		is_discarded = false;
@@ -312,6 +313,7 @@ job__submit(struct aiocb *user, int opcode, struct list *list)
 	}
 	if (error != 0) {
 		user->_aiocb_private.error = error;
+		user->_aiocb_private.kernelinfo = AIOCB_REFUSED;
 		kernel.counts.refused++;
 	}
 	return error;

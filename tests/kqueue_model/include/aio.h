@@ -96,8 +96,8 @@ int aio_write(struct aiocb *aiocb);
 int aio_writev(struct aiocb *aiocb);
 int aio_fsync(int op, struct aiocb *aiocb);
 int aio_mlock(struct aiocb *aiocb);
-int lio_listio(int mode, struct aiocb *const list[], int count,
-    struct sigevent *event);
+int lio_listio(
+    int mode, struct aiocb *const list[], int count, struct sigevent *event);
 int aio_error(const struct aiocb *aiocb);
 ssize_t aio_return(struct aiocb *aiocb);
 int aio_cancel(int fd, struct aiocb *aiocb);

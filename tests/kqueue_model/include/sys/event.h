@@ -74,7 +74,7 @@ struct kevent {
 
 #define EV_SET(target, id, filt, actions, notes, value, user)                  \
 	do {                                                                   \
-		*(target) = (struct kevent) {                                  \
+		*(target) = (struct kevent){                                   \
 			.ident = (id),                                         \
 			.filter = (filt),                                      \
 			.flags = (actions),                                    \
