@@ -21,6 +21,7 @@ FAULT_WRAP(void *, aligned_alloc, (size_t alignment, size_t size),
     (alignment, size), FAULT_NULL)
 FAULT_WRAP(
     void *, calloc, (size_t count, size_t size), (count, size), FAULT_NULL)
+FAULT_WRAP(void *, realloc, (void *old, size_t size), (old, size), FAULT_NULL)
 FAULT_WRAP_CLOSE
 FAULT_WRAP_FCNTL
 FAULT_WRAP_VARIADIC(
@@ -145,6 +146,7 @@ destroyed(const struct fault_case *one, unsigned at)
 static const struct fault_case cases[] = {
 	{ "posix refused", "aligned_alloc", ENOMEM, 0, POSIX, refused, 0 },
 	{ "posix refused", "calloc", ENOMEM, 0, POSIX, refused, 0 },
+	{ "posix refused", "realloc", ENOMEM, 0, POSIX, refused, 0 },
 	{ "posix refused", "pipe", EMFILE, 0, POSIX, refused, 0 },
 	{ "posix refused", "pipe", ENFILE, 0, POSIX, refused, 0 },
 	{ "posix refused", "fcntl", EINVAL, 0, POSIX, refused, 0 },
