@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <errno.h>
@@ -161,6 +162,30 @@ Test(execute, missing_names_give_enoent)
 	op.priv.directory_to = FILCH_DIRECTORY_CURRENT;
 	op.priv.b.path = "/nonexistent/filch2";
 	cr_assert(filch__execute(&op) == -ENOENT);
+}
+
+Test(execute, locking_memory_is_done_or_told_why_not)
+{
+	struct rlimit limit = { .rlim_cur = 1, .rlim_max = 1 };
+
+	op.priv.file = NULL;
+	op.priv.opcode = FILCH_OP_MLOCK;
+	op.priv.a.source = buffer;
+	op.priv.b.size = sizeof(buffer);
+	cr_assert(filch__execute(&op) == 0);
+	cr_assert(munlock(buffer, sizeof(buffer)) == 0);
+	op.priv.a.source = NULL;
+	cr_assert(filch__execute(&op) == -ENOMEM);
+	/* the limit does not bind the superuser */
+	op.priv.a.source = buffer;
+	cr_assert(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	if (geteuid() == 0 && setuid(65534) != 0) {
+		cr_skip_test("no other user to become");
+	}
+	cr_assert(filch__execute(&op) == -ENOMEM);
+	limit.rlim_cur = 0;
+	cr_assert(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	cr_assert(filch__execute(&op) == -EPERM);
 }
 
 Test(execute, open_sets_close_on_exec)
