@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <sys/event.h>
+#include <sys/socket.h>
 #include <sys/sysctl.h>
 
 #include <aio.h>
@@ -92,6 +93,54 @@ aiocb_await(struct aiocb *cb)
 	while (aio_error(cb) == EINPROGRESS) {
 		(void)aio_suspend(one, 1, NULL);
 	}
+}
+
+/* Jobs that wait until they are given back: reads of a socket. */
+struct aio_crowd {
+	struct aiocb *cbs;
+	unsigned count;
+	int fds[2];
+	char byte;
+};
+
+/* Take all jobs that the process may have, but for so many. */
+static inline const char *
+aio_crowd_take(struct aio_crowd *crowd, unsigned left)
+{
+	unsigned limit = aio_jobs_max() - left;
+	int rc = 0;
+
+	crowd->count = 0;
+	crowd->cbs = calloc(limit, sizeof(*crowd->cbs));
+	CHECK(crowd->cbs != NULL);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, crowd->fds), 0);
+	while (rc == 0 && crowd->count < limit) {
+		struct aiocb *cb = &crowd->cbs[crowd->count];
+
+		aiocb_fill(cb, LIO_READ, crowd->fds[0], &crowd->byte, 1, 0);
+		rc = aiocb_submit(cb);
+		crowd->count += rc == 0;
+	}
+	CHECK_EQ(rc, 0);
+	return (NULL);
+}
+
+/* Give back what was taken, if so. */
+static inline void
+aio_crowd_give(struct aio_crowd *crowd)
+{
+	if (crowd->cbs == NULL) {
+		return;
+	}
+	(void)aio_cancel(crowd->fds[0], NULL);
+	for (unsigned i = 0; i < crowd->count; i++) {
+		aiocb_await(&crowd->cbs[i]);
+		(void)aiocb_return(&crowd->cbs[i]);
+	}
+	free(crowd->cbs);
+	crowd->cbs = NULL;
+	(void)close(crowd->fds[0]);
+	(void)close(crowd->fds[1]);
 }
 #endif
 

@@ -117,7 +117,7 @@ nowait_check(struct contract *contract, struct wait_case *one)
 	enum kind kind = one->scene.kind;
 	struct contract_job *job = &one->job;
 	bool is_pooled = !contract->is_uring || kind == KIND_TRUNCATE ||
-	    kind == KIND_CALL || kind == KIND_CLOSE;
+	    kind == KIND_MLOCK || kind == KIND_CALL || kind == KIND_CLOSE;
 	int64_t result;
 
 	scene_prepare(&one->scene, &job->op);

@@ -301,6 +301,8 @@ contract_main_on(const struct contract_test *tests, size_t count,
 	    filch_driver_name(filch_executor_driver(executor)),
 	    filch_executor_driver_reason(executor));
 	filch_executor_destroy(executor);
+	/* what a test has printed is seen if it hangs */
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)signal(SIGALRM, contract_hangs);
 	printf("1..%zu\n", count * roots);
 	for (size_t i = 0; i < count * roots; i++) {

@@ -4,8 +4,11 @@
  *
  * "write_at_eagain" follows tokio-file: twice as many writes as fit are
  * started together.  With FILCH_OP_NOWAIT at least half are carried out, some
- * are told EAGAIN, none anything else; without it all are carried out.
+ * are told EAGAIN, none anything else; without it all are carried out.  Where
+ * there is aio(4) its jobs are the program's own meanwhile, or some might end
+ * before the last is started; kqueue_limits has the rest.
  */
+#include "aiocb.h"
 #include "batch_task.h"
 
 #define RING_ENTRIES 64
@@ -59,16 +62,34 @@ crowd_start(struct contract *contract, unsigned flags)
 	return (NULL);
 }
 
+/* Start the crowd, and let it be carried out. */
+static int
+crowd_go(struct contract *contract)
+{
+	int rc;
+
+#if defined(FILCH_HAVE_KQUEUE)
+	static struct aio_crowd jobs;
+
+	if (contract->is_kqueue && aio_crowd_take(&jobs, 0) != NULL) {
+		return (-EAGAIN);
+	}
+#endif
+	rc = batch_task_start(contract, &crowd.batch, crowd.pointers, COUNT);
+	(void)sem_post(&crowd.gate);
+#if defined(FILCH_HAVE_KQUEUE)
+	aio_crowd_give(&jobs);
+#endif
+	return (rc);
+}
+
 /* Carry the crowd out; how many elements failed. */
 static size_t
 crowd_run(struct contract *contract)
 {
 	size_t failed = SIZE_MAX;
-	int rc =
-	    batch_task_start(contract, &crowd.batch, crowd.pointers, COUNT);
 
-	(void)sem_post(&crowd.gate);
-	if (rc == 0) {
+	if (crowd_go(contract) == 0) {
 		failed = batch_task_end(&crowd.batch);
 	}
 	(void)contract_job_end(&crowd.call);

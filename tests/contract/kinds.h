@@ -8,7 +8,7 @@
 
 #include "aiocb.h"
 
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum kind {
@@ -26,13 +26,14 @@ enum kind {
 	KIND_TRUNCATE,
 	KIND_UNLINK,
 	KIND_RENAME,
+	KIND_MLOCK,
 	KIND_CALL,
 	KIND_COUNT
 };
 
 static const char *const kind_names[KIND_COUNT] = { "read", "write", "readv",
 	"writev", "fsync", "fdatasync", "open", "close", "stat", "fstat",
-	"fallocate", "truncate", "unlink", "rename", "call" };
+	"fallocate", "truncate", "unlink", "rename", "mlock", "call" };
 
 /* "file" is open and holds "0123456789"; "name" exists, "new" does not. */
 struct scene {
@@ -128,6 +129,9 @@ scene_prepare(struct scene *scene, struct filch_op *op)
 		filch_op_init_rename(
 		    op, scene->directory, "name", scene->directory, "new");
 		break;
+	case KIND_MLOCK:
+		filch_op_init_mlock(op, scene->bytes, sizeof(scene->bytes));
+		break;
 	case KIND_CALL:
 	case KIND_COUNT:
 		filch_op_init_call(op, scene_call, scene);
@@ -179,56 +183,8 @@ scene_end(struct scene *scene)
 	if (scene->opened.fd >= 0) {
 		(void)close(scene->opened.fd);
 	}
+	(void)munlock(scene->bytes, sizeof(scene->bytes));
 }
-
-#if defined(FILCH_HAVE_KQUEUE)
-/* All the jobs that the kernel lets the process have: reads of a socket. */
-struct clog_jobs {
-	struct aiocb *cbs;
-	unsigned count;
-	int ends[2];
-	char byte;
-};
-
-static inline const char *
-clog_jobs_take(struct clog_jobs *jobs)
-{
-	unsigned limit = aio_jobs_max();
-	int rc = 0;
-
-	jobs->count = 0;
-	jobs->cbs = calloc(limit, sizeof(*jobs->cbs));
-	CHECK(jobs->cbs != NULL);
-	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, jobs->ends), 0);
-	while (rc == 0 && jobs->count < limit) {
-		struct aiocb *cb = &jobs->cbs[jobs->count];
-
-		aiocb_fill(cb, LIO_READ, jobs->ends[0], &jobs->byte, 1, 0);
-		rc = aiocb_submit(cb);
-		jobs->count += rc == 0;
-	}
-	CHECK(rc == 0 || rc == -EAGAIN);
-	CHECK(jobs->count > 0);
-	return (NULL);
-}
-
-static inline void
-clog_jobs_give(struct clog_jobs *jobs)
-{
-	if (jobs->cbs == NULL) {
-		return;
-	}
-	(void)aio_cancel(jobs->ends[0], NULL);
-	for (unsigned i = 0; i < jobs->count; i++) {
-		aiocb_await(&jobs->cbs[i]);
-		(void)aiocb_return(&jobs->cbs[i]);
-	}
-	free(jobs->cbs);
-	jobs->cbs = NULL;
-	(void)close(jobs->ends[0]);
-	(void)close(jobs->ends[1]);
-}
-#endif
 
 /*
  * A clog takes the only thread of the pool, and all the room of the ring, or
@@ -246,7 +202,7 @@ struct clog {
 	sem_t entered;
 	sem_t gate;
 #if defined(FILCH_HAVE_KQUEUE)
-	struct clog_jobs jobs;
+	struct aio_crowd crowd;
 #endif
 };
 
@@ -288,7 +244,7 @@ clog_start(struct contract *contract, struct clog *clog)
 	}
 #if defined(FILCH_HAVE_KQUEUE)
 	if (contract->is_kqueue) {
-		CHECK_OK(clog_jobs_take(&clog->jobs));
+		CHECK_OK(aio_crowd_take(&clog->crowd, 0));
 	}
 #endif
 	return (NULL);
@@ -303,7 +259,7 @@ clog_open(struct clog *clog)
 	(void)sem_post(&clog->gate);
 	(void)!write(clog->ends[1], bytes, CLOG_READS);
 #if defined(FILCH_HAVE_KQUEUE)
-	clog_jobs_give(&clog->jobs);
+	aio_crowd_give(&clog->crowd);
 #endif
 }
 
