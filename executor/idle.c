@@ -60,7 +60,7 @@ filch__idle_end_search(struct filch__idle *idle)
 	return (true);
 }
 
-bool
+void
 filch__idle_park(struct filch__idle *idle, unsigned worker, bool searching)
 {
 	uint64_t change = PARKED_ONE - (searching ? SEARCHING_ONE : 0);
@@ -78,7 +78,6 @@ filch__idle_park(struct filch__idle *idle, unsigned worker, bool searching)
 	filch__assert(!searching || filch__idle_word_searching(word) > 0);
 	/* [ID1] pairs with the publisher's fence, for the look that follows */
 	filch__fence_seq_cst();
-	return (searching && filch__idle_word_searching(word) == 1);
 }
 
 bool

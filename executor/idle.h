@@ -95,10 +95,9 @@ FILCH_NODISCARD bool filch__idle_end_search(struct filch__idle *idle);
 /*
  * The calling worker is about to sleep.  It must look at all queues once more
  * after this call, in which the fence for that look has been made, and call
- * filch__idle_unpark_self() if any holds work.  Returns true if it was the last
- * searcher; what follows is the same.
+ * filch__idle_unpark_self() if any holds work.
  */
-bool filch__idle_park(
+void filch__idle_park(
     struct filch__idle *idle, unsigned worker, bool searching);
 
 /*

@@ -569,8 +569,7 @@ worker_park(struct filch__worker *worker)
 	bool claimed;
 
 	/* [WK2] pairs with filch__worker_notify */
-	(void)filch__idle_park(
-	    &executor->idle, worker->index, worker->searching);
+	filch__idle_park(&executor->idle, worker->index, worker->searching);
 	worker->searching = false;
 	/* [WK2] as above */
 	filch__fence_seq_cst();

@@ -218,7 +218,7 @@ template <int workers_count, int jobs_count> struct crew {
 	{
 		unsigned index = (unsigned)(worker - workers);
 
-		(void)filch__idle_park(&idle, index, worker->searching);
+		filch__idle_park(&idle, index, worker->searching);
 		worker->searching = false;
 		if (!has_work() && !is_closed()) {
 			worker->sleep.begin();
@@ -362,7 +362,7 @@ struct monitored : rl::test_suite<monitored<is_claimed>, 3> {
 		filch__idle_init(&idle, 1);
 		filch__u32_store_relaxed(&monitoring, 1);
 		sleep.prepare();
-		(void)filch__idle_park(&idle, 0, false);
+		filch__idle_park(&idle, 0, false);
 	}
 	void thread(unsigned index)
 	{
