@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Values of options.
+ * Values of options and of the environment.
  */
 #include "arguments.h"
 
@@ -13,6 +13,12 @@
 #define NS_PER_S    UINT64_C(1000000000)
 #define TIME_NS_MAX (UINT64_C(365) * 86400 * NS_PER_S)
 #define UNITS_MIN   (UINT64_C(1) << 20) /* below, nobody misses them */
+
+const char *const argument_drivers[] = { "auto", "uring", "posix", "kqueue",
+	NULL };
+
+static bool name_find(const char *, const char *const *, unsigned *);
+static void names_print(const char *const *);
 
 int
 argument_number(const char *program, const char *option, const char *text,
@@ -112,18 +118,49 @@ int
 argument_choice(const char *program, const char *option, const char *text,
     const char *const *names, unsigned *ret_index)
 {
+	if (!name_find(text, names, ret_index)) {
+		fprintf(stderr, "%s: --%s: '%s' must be one of", program,
+		    option, text);
+		names_print(names);
+		return (2);
+	}
+	return (0);
+}
+
+int
+argument_driver_environment(const char *program)
+{
+	const char *text = getenv("FILCH_DRIVER");
+	unsigned index;
+
+	if (text == NULL || text[0] == '\0' ||
+	    name_find(text, argument_drivers, &index)) {
+		return (0);
+	}
+	fprintf(stderr, "%s: FILCH_DRIVER: '%s' must be one of", program, text);
+	names_print(argument_drivers);
+	return (2);
+}
+
+static bool
+name_find(const char *text, const char *const *names, unsigned *ret_index)
+{
 	for (unsigned i = 0; names[i] != NULL; i++) {
 		if (strcmp(names[i], text) == 0) {
 			*ret_index = i;
-			return (0);
+			return (true);
 		}
 	}
-	fprintf(stderr, "%s: --%s: '%s' must be one of", program, option, text);
+	return (false);
+}
+
+static void
+names_print(const char *const *names)
+{
 	for (unsigned i = 0; names[i] != NULL; i++) {
 		fprintf(stderr, "%s %s", i == 0 ? "" : ",", names[i]);
 	}
 	fprintf(stderr, "\n");
-	return (2);
 }
 
 int

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Values of options, and the one line on standard error that says what is
- * wrong with one: "PROGRAM: --OPTION: 'VALUE' must be RULE".  All functions
- * return 0, or 2, the exit code for bad input, after that line; *ret is then
- * untouched.
+ * Values of options and of the environment, and the one line on standard error
+ * that says what is wrong with one: "PROGRAM: --OPTION: 'VALUE' must be RULE".
+ * All functions return 0, or 2, the exit code for bad input, after that line;
+ * *ret is then untouched.
  */
 #ifndef BENCH_ARGUMENTS_H
 #define BENCH_ARGUMENTS_H
@@ -30,6 +30,15 @@ int argument_flag(
 /* The place of text in names, which end with NULL. */
 int argument_choice(const char *program, const char *option, const char *text,
     const char *const *names, unsigned *ret_index);
+
+/* Names of drivers, in the order of enum filch_driver_kind, then NULL. */
+extern const char *const argument_drivers[];
+
+/*
+ * That FILCH_DRIVER, of which the library says only that it is wrong, is unset,
+ * empty or the name of a driver.
+ */
+int argument_driver_environment(const char *program);
 
 /*
  * Say what getopt_long() did not like, with opterr 0 and a ':' in front of its

@@ -79,8 +79,6 @@ static const struct {
 
 static const char *const rws[] = { "randread", "randwrite", "read", "write",
 	"randrw", NULL };
-static const char *const drivers[] = { "auto", "uring", "posix", "kqueue",
-	NULL };
 static const char *const flags[] = { "defer", "coop", "plain", NULL };
 static const char *const outputs[] = { "table", "json", NULL };
 
@@ -101,7 +99,7 @@ apply_choice(struct workload *w, enum option_id id, const char *const *names)
 	} else if (id == OPT_RING_FLAGS) {
 		w->ring_flags = flags[index];
 	} else {
-		w->driver = drivers[index];
+		w->driver = argument_drivers[index];
 	}
 	return (0);
 }
@@ -149,7 +147,7 @@ apply(struct workload *w, enum option_id id)
 	case OPT_RW:
 		return (apply_choice(w, id, rws));
 	case OPT_DRIVER:
-		return (apply_choice(w, id, drivers));
+		return (apply_choice(w, id, argument_drivers));
 	case OPT_RING_FLAGS:
 		return (apply_choice(w, id, flags));
 	case OPT_OUTPUT:
@@ -258,7 +256,7 @@ workload_parse(
 		.seed = 1,
 		.batch = 1,
 		.latency = true,
-		.driver = drivers[0],
+		.driver = argument_drivers[0],
 		.ring_flags = flags[0],
 		.fd = -1 };
 	for (int i = 0; i < OPT_COUNT; i++) {

@@ -212,7 +212,7 @@ options_parse(struct options *options, int argc, char **argv)
 		    ? argument_refused("sched", id, argv)
 		    : option_apply(options, id);
 	}
-	return (error);
+	return (error != 0 ? error : argument_driver_environment("sched"));
 }
 
 int

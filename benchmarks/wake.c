@@ -223,9 +223,6 @@ choice(const char *option, const char *const *names, unsigned *ret_index)
 static int
 option_apply(struct arguments *arguments, int id)
 {
-	/* In the order of enum filch_driver_kind. */
-	static const char *const drivers[] = { "auto", "uring", "posix",
-		"kqueue", NULL };
 	static const char *const outputs[] = { "table", "json", NULL };
 	struct wake_options *w = &arguments->wake;
 	unsigned value = 0;
@@ -247,7 +244,7 @@ option_apply(struct arguments *arguments, int id)
 	case OPT_PIN:
 		return (argument_flag("wake", "pin", optarg, &w->pin));
 	case OPT_DRIVER:
-		error = choice("driver", drivers, &value);
+		error = choice("driver", argument_drivers, &value);
 		w->driver = (enum filch_driver_kind)value;
 		return (error);
 	default:
@@ -279,7 +276,7 @@ arguments_parse(struct arguments *arguments, int argc, char **argv)
 		fprintf(stderr, "wake: '%s' must be an option\n", argv[optind]);
 		error = 2;
 	}
-	return (error);
+	return (error != 0 ? error : argument_driver_environment("wake"));
 }
 
 static void

@@ -4,6 +4,9 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
+#include <filch/filch.h>
+
+#include <stdlib.h>
 
 #include "../../benchmarks/arguments.h"
 
@@ -109,4 +112,37 @@ Test(choice, is_a_place_among_the_names)
 	cr_assert_eq(argument_choice("p", "o", "tw", names, &index), 2);
 	cr_assert_eq(index, 1);
 	cr_assert_stderr_eq_str("p: --o: 'tw' must be one of one, two\n");
+}
+
+static int
+driver_environment(const char *text)
+{
+	cr_assert_eq(setenv("FILCH_DRIVER", text, 1), 0);
+	return (argument_driver_environment("p"));
+}
+
+Test(driver_environment, is_a_driver_or_nothing)
+{
+	for (unsigned i = 0; argument_drivers[i] != NULL; i++) {
+		cr_assert_eq(driver_environment(argument_drivers[i]), 0);
+	}
+	cr_assert_eq(driver_environment(""), 0);
+	cr_assert_eq(unsetenv("FILCH_DRIVER"), 0);
+	cr_assert_eq(argument_driver_environment("p"), 0);
+}
+
+Test(driver_environment, refusal_names_variable_value_and_rule)
+{
+	cr_redirect_stderr();
+	cr_assert_eq(driver_environment("urin"), 2);
+	cr_assert_stderr_eq_str("p: FILCH_DRIVER: 'urin' must be one of auto, "
+				"uring, posix, kqueue\n");
+}
+
+Test(drivers, are_in_the_order_of_their_kinds)
+{
+	for (unsigned i = 0; argument_drivers[i] != NULL; i++) {
+		cr_assert_str_eq(argument_drivers[i],
+		    filch_driver_name((enum filch_driver_kind)i));
+	}
 }

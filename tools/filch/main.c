@@ -3,11 +3,11 @@
  * filch, the command-line tool: finds the subcommand.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <filch/filch.h>
 
+#include "arguments.h"
 #include "tool.h"
 
 static const char usage[] =
@@ -16,28 +16,6 @@ static const char usage[] =
     "       filch info [--output=table|json]\n"
     "       filch --help | --version\n"
     "filch COMMAND --help lists the options of a command.\n";
-
-/* The executor knows only that an argument is wrong; say which. */
-static int
-environment_check(void)
-{
-	const char *driver = getenv("FILCH_DRIVER");
-	enum filch_driver_kind kind;
-
-	if (driver == NULL || driver[0] == '\0') {
-		return (TOOL_DONE);
-	}
-	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_KQUEUE; kind++) {
-		if (strcmp(driver, filch_driver_name(kind)) == 0) {
-			return (TOOL_DONE);
-		}
-	}
-	fprintf(stderr,
-	    "filch: FILCH_DRIVER: '%s' must be one of auto, uring, kqueue, "
-	    "posix\n",
-	    driver);
-	return (TOOL_USAGE);
-}
 
 static int
 command_refuse(const char *name)
@@ -62,7 +40,7 @@ main(int argc, char **argv)
 	if (argc < 2) {
 		return (command_refuse("COMMAND"));
 	}
-	if (environment_check() != TOOL_DONE) {
+	if (argument_driver_environment("filch") != 0) {
 		return (TOOL_USAGE);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
