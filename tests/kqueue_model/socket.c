@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,8 +82,10 @@ socket_transfer(struct job *job, ssize_t *ret_result, int *ret_error)
 		*ret_error = 0;
 	}
 	*ret_result = (ssize_t)job->transferred;
+	/* part of it is all that O_NONBLOCK wants */
 	return moved < 0 || direction_of(job) == DIRECTION_READ ||
-	    (size_t)moved == size;
+	    (size_t)moved == size ||
+	    (fcntl(job->file->fd, F_GETFL) & O_NONBLOCK) != 0;
 }
 
 static void
