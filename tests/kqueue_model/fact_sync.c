@@ -232,6 +232,18 @@ no_vnode(void)
 }
 
 static void
+unsafe_vnode(void)
+{
+	if (fact_sysctl("vfs.aio.enable_unsafe") != 0) {
+		SKIP("vfs.aio.enable_unsafe is set");
+	}
+	sync_prepare(fact_keep(open("/dev/null", O_RDWR)));
+	CHECK_ERRNO(aio_fsync(O_SYNC, &sync_cb), EOPNOTSUPP);
+	CHECK_EQ(aio_error(&sync_cb), EOPNOTSUPP);
+	CHECK(fact_is_quiet());
+}
+
+static void
 no_descriptor(void)
 {
 	sync_prepare(-1);
@@ -361,6 +373,7 @@ static const struct fact facts[] = {
 	{ "0 sync: a read-only descriptor is fine", read_only },
 	{ "0 sync: any other op is EINVAL", other_ops },
 	{ "2.10 a socket or a pipe is EINVAL", no_vnode },
+	{ "2.10 a device is EOPNOTSUPP", unsafe_vnode },
 	{ "2.10 a bad descriptor is EBADF", no_descriptor },
 	{ "2.10 O_DSYNC waits as well from 13.0 on, and is EINVAL before",
 	    data_only },

@@ -24,21 +24,37 @@ fd_is_same_file(int one, int other)
 	return syscall(SYS_kcmp, self, self, KCMP_FILE, one, other) == 0;
 }
 
+/* What /proc calls fd, cut to 31 bytes: a path, or what begins with a type. */
+static void
+fd_name(int fd, char ret_name[32])
+{
+	char link[64];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, ret_name, 31);
+	ret_name[length < 0 ? 0 : length] = '\0';
+}
+
 /* A shared-memory object is a regular file of Linux, but not of FreeBSD. */
 static bool
 fd_is_shared_memory(int fd)
 {
-	char link[64], path[32];
-	ssize_t length;
+	char name[32];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length < 0) {
-		return false;
-	}
-	path[length] = '\0';
-	return strncmp(path, "/memfd:", 7) == 0 ||
-	    strncmp(path, "/dev/shm/", 9) == 0;
+	fd_name(fd, name);
+	return strncmp(name, "/memfd:", 7) == 0 ||
+	    strncmp(name, "/dev/shm/", 9) == 0;
+}
+
+/* A FIFO has a name, other than a pipe. */
+static bool
+fd_is_fifo(int fd, mode_t mode)
+{
+	char name[32];
+
+	fd_name(fd, name);
+	return S_ISFIFO(mode) && name[0] == '/';
 }
 
 static enum file_kind
@@ -97,7 +113,8 @@ file__get(int fd, struct file **ret_file)
 		file->device = status.st_dev;
 		file->kind = fd_kind(fd, status.st_mode);
 		file->is_device = S_ISCHR(status.st_mode);
-		file->has_vnode = file->kind == FILE_VNODE || file->is_device;
+		file->has_vnode = file->kind == FILE_VNODE || file->is_device ||
+		    fd_is_fifo(fd, status.st_mode);
 		for (i = 0; i < DIRECTIONS; i++) {
 			TAILQ_INIT(&file->sockets[i]);
 		}
