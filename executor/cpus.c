@@ -48,7 +48,7 @@ cpus_allowed(CPUS_SET *allowed)
 
 /* CPU_COUNT came to FreeBSD long after the sets. */
 static unsigned
-cpus_count(const CPUS_SET *set)
+cpus_count(CPUS_SET *set)
 {
 	long count = 0;
 
