@@ -25,31 +25,31 @@ submit(struct aiocb *aiocb, int opcode, uint64_t *calls)
 	delay_ns = kernel__draw_delay(CHANCE_LINGER);
 	kernel__leave();
 	kernel__dally(delay_ns);
-	return error == 0 ? 0 : kernel__fail(error);
+	return (error == 0 ? 0 : kernel__fail(error));
 }
 
 int
 aio_read(struct aiocb *aiocb)
 {
-	return submit(aiocb, LIO_READ, &kernel.counts.calls_read);
+	return (submit(aiocb, LIO_READ, &kernel.counts.calls_read));
 }
 
 int
 aio_readv(struct aiocb *aiocb)
 {
-	return submit(aiocb, LIO_READV, &kernel.counts.calls_readv);
+	return (submit(aiocb, LIO_READV, &kernel.counts.calls_readv));
 }
 
 int
 aio_write(struct aiocb *aiocb)
 {
-	return submit(aiocb, LIO_WRITE, &kernel.counts.calls_write);
+	return (submit(aiocb, LIO_WRITE, &kernel.counts.calls_write));
 }
 
 int
 aio_writev(struct aiocb *aiocb)
 {
-	return submit(aiocb, LIO_WRITEV, &kernel.counts.calls_writev);
+	return (submit(aiocb, LIO_WRITEV, &kernel.counts.calls_writev));
 }
 
 int
@@ -62,16 +62,16 @@ aio_fsync(int op, struct aiocb *aiocb)
 	kernel.counts.calls_fsync += op != O_SYNC && !is_dsync;
 	kernel__leave();
 	if (op != O_SYNC && !is_dsync) {
-		return kernel__fail(EINVAL);
+		return (kernel__fail(EINVAL));
 	}
-	return submit(aiocb, is_dsync ? OPCODE_DSYNC : OPCODE_SYNC,
-	    &kernel.counts.calls_fsync);
+	return (submit(aiocb, is_dsync ? OPCODE_DSYNC : OPCODE_SYNC,
+	    &kernel.counts.calls_fsync));
 }
 
 int
 aio_mlock(struct aiocb *aiocb)
 {
-	return submit(aiocb, OPCODE_MLOCK, &kernel.counts.calls_mlock);
+	return (submit(aiocb, OPCODE_MLOCK, &kernel.counts.calls_mlock));
 }
 
 /* What was not accepted, or is returned, is known by the aiocb alone. */
@@ -97,7 +97,7 @@ aio_error(const struct aiocb *aiocb)
 		error = (int)aiocb->_aiocb_private.error;
 	}
 	kernel__leave();
-	return error;
+	return (error);
 }
 
 /* Its result, to the user and to the caller; it dies. */
@@ -112,7 +112,7 @@ reap(struct job *job, int *ret_error)
 	user->_aiocb_private.status = status;
 	user->_aiocb_private.error = error;
 	*ret_error = (int)error;
-	return status;
+	return (status);
 }
 
 /* Of what was refused it says EINVAL as well, and is no fault. */
@@ -159,7 +159,7 @@ aio_return(struct aiocb *aiocb)
 		result = reap(job, &error);
 	}
 	kernel__leave();
-	return error == 0 ? result : kernel__fail(error);
+	return (error == 0 ? result : kernel__fail(error));
 }
 
 static int
@@ -184,9 +184,9 @@ cancel_all(int fd, const struct aiocb *aiocb)
 		}
 	}
 	if (is_any_not) {
-		return AIO_NOTCANCELED;
+		return (AIO_NOTCANCELED);
 	}
-	return is_any_canceled ? AIO_CANCELED : AIO_ALLDONE;
+	return (is_any_canceled ? AIO_CANCELED : AIO_ALLDONE);
 }
 
 int
@@ -199,7 +199,7 @@ aio_cancel(int fd, struct aiocb *aiocb)
 	verdict = fcntl(fd, F_GETFD) < 0 ? kernel__fail(EBADF)
 					 : cancel_all(fd, aiocb);
 	kernel__leave();
-	return verdict;
+	return (verdict);
 }
 
 /* Whether one of them is done, or none is a job. */
@@ -216,12 +216,12 @@ suspend_is_over(const struct aiocb *const list[], int count)
 			if (list[i] == job->user) {
 				is_any = true;
 				if (job->state == JOB_DONE) {
-					return true;
+					return (true);
 				}
 			}
 		}
 	}
-	return !is_any;
+	return (!is_any);
 }
 
 /* Sleeps until some job is done: 0 or an errno. */
@@ -233,11 +233,11 @@ sleep_for_any(uint64_t deadline_ns)
 	int error;
 
 	if (waiter == NULL) {
-		return ENOMEM;
+		return (ENOMEM);
 	}
 	error = waiter__sleep(waiter, &fd, 0, deadline_ns);
 	waiter__put(&kernel.waiters, waiter);
-	return error;
+	return (error);
 }
 
 int
@@ -257,8 +257,8 @@ aio_suspend(
 		error = sleep_for_any(deadline_ns);
 	}
 	kernel__leave();
-	return error == 0 ? 0
-			  : kernel__fail(error == ETIMEDOUT ? EAGAIN : error);
+	return (
+	    error == 0 ? 0 : kernel__fail(error == ETIMEDOUT ? EAGAIN : error));
 }
 
 ssize_t
@@ -290,5 +290,5 @@ aio_waitcomplete(struct aiocb **ret_aiocb, struct timespec *timeout)
 	}
 	*ret_aiocb = aiocb;
 	kernel__leave();
-	return error == 0 ? result : kernel__fail(error);
+	return (error == 0 ? result : kernel__fail(error));
 }

@@ -20,12 +20,12 @@ daemon_select(void)
 
 	if (job == NULL ||
 	    kernel.servicing >= (unsigned int)kernel.options.max_aio_per_proc) {
-		return NULL;
+		return (NULL);
 	}
 	while (TAILQ_NEXT(job, queue) != NULL && kernel__draw(CHANCE_REORDER)) {
 		job = TAILQ_NEXT(job, queue);
 	}
-	return job;
+	return (job);
 }
 
 static ssize_t
@@ -43,7 +43,7 @@ daemon_transfer(struct job *job)
 		size = is_read ? readv(fd, vectors, count)
 			       : writev(fd, vectors, count);
 	}
-	return size;
+	return (size);
 }
 
 /*
@@ -59,13 +59,13 @@ daemon_lock(const struct iovec *vector)
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
 	    vector->iov_len > limit.rlim_cur) {
 		errno = ENOMEM;
-		return -1;
+		return (-1);
 	}
 	result = syscall(SYS_mlock, vector->iov_base, vector->iov_len);
 	if (result < 0 && (errno == EPERM || errno == EAGAIN)) {
 		errno = ENOMEM; /* the limit, whatever Linux says */
 	}
-	return result;
+	return (result);
 }
 
 static ssize_t
@@ -73,13 +73,13 @@ daemon_run(struct job *job)
 {
 	switch (job->opcode) {
 	case OPCODE_SYNC:
-		return fsync(job->file->fd);
+		return (fsync(job->file->fd));
 	case OPCODE_DSYNC:
-		return fdatasync(job->file->fd);
+		return (fdatasync(job->file->fd));
 	case OPCODE_MLOCK:
-		return daemon_lock(&job->vector);
+		return (daemon_lock(&job->vector));
 	default:
-		return daemon_transfer(job);
+		return (daemon_transfer(job));
 	}
 }
 
@@ -145,7 +145,7 @@ daemon_main(void *unused)
 			daemon_serve(job);
 		}
 	}
-	return NULL;
+	return (NULL);
 }
 
 /* With no daemon at all a job would wait for ever. */
@@ -157,13 +157,13 @@ daemon__push(struct job *job)
 		if (kernel__thread(daemon_main) == 0) {
 			kernel.daemons++;
 		} else if (kernel.daemons == 0) {
-			return EAGAIN;
+			return (EAGAIN);
 		}
 	}
 	job->state = JOB_QUEUED;
 	TAILQ_INSERT_TAIL(&kernel.ready, job, queue);
 	pthread_cond_signal(&kernel.work);
-	return 0;
+	return (0);
 }
 
 void

@@ -21,7 +21,7 @@ fd_is_same_file(int one, int other)
 {
 	pid_t self = getpid();
 
-	return syscall(SYS_kcmp, self, self, KCMP_FILE, one, other) == 0;
+	return ((syscall(SYS_kcmp, self, self, KCMP_FILE, one, other) == 0));
 }
 
 /* What /proc calls fd, cut to 31 bytes: a path, or what begins with a type. */
@@ -43,8 +43,8 @@ fd_is_shared_memory(int fd)
 	char name[32];
 
 	fd_name(fd, name);
-	return strncmp(name, "/memfd:", 7) == 0 ||
-	    strncmp(name, "/dev/shm/", 9) == 0;
+	return ((strncmp(name, "/memfd:", 7) == 0 ||
+	    strncmp(name, "/dev/shm/", 9) == 0));
 }
 
 /* A FIFO has a name, other than a pipe. */
@@ -54,20 +54,20 @@ fd_is_fifo(int fd, mode_t mode)
 	char name[32];
 
 	fd_name(fd, name);
-	return S_ISFIFO(mode) && name[0] == '/';
+	return ((S_ISFIFO(mode) && name[0] == '/'));
 }
 
 static enum file_kind
 fd_kind(int fd, mode_t mode)
 {
 	if (S_ISSOCK(mode)) {
-		return kqueue__find(fd) != NULL ? FILE_UNSAFE : FILE_SOCKET;
+		return ((kqueue__find(fd) != NULL ? FILE_UNSAFE : FILE_SOCKET));
 	}
 	if ((S_ISREG(mode) && !fd_is_shared_memory(fd)) || S_ISDIR(mode) ||
 	    S_ISBLK(mode)) {
-		return FILE_VNODE;
+		return (FILE_VNODE);
 	}
-	return FILE_UNSAFE;
+	return (FILE_UNSAFE);
 }
 
 static struct file *
@@ -81,10 +81,10 @@ file_find(int fd, const struct stat *status)
 		    file->device == status->st_dev &&
 		    fd_is_same_file(fd, file->fd)) {
 			file->references++;
-			return file;
+			return (file);
 		}
 	}
-	return NULL;
+	return (NULL);
 }
 
 int
@@ -95,18 +95,18 @@ file__get(int fd, struct file **ret_file)
 	unsigned int i;
 
 	if (fstat(fd, &status) < 0) {
-		return EBADF;
+		return (EBADF);
 	}
 	file = file_find(fd, &status);
 	if (file == NULL) {
 		file = calloc(1, sizeof(*file));
 		if (file == NULL) {
-			return ENOMEM;
+			return (ENOMEM);
 		}
 		file->fd = kernel__fd_duplicate(fd);
 		if (file->fd < 0) {
 			free(file);
-			return EBADF;
+			return (EBADF);
 		}
 		file->references = 1;
 		file->inode = status.st_ino;
@@ -121,7 +121,7 @@ file__get(int fd, struct file **ret_file)
 		TAILQ_INSERT_TAIL(&kernel.files, file, link);
 	}
 	*ret_file = file;
-	return 0;
+	return (0);
 }
 
 void

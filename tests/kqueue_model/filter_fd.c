@@ -27,14 +27,14 @@
 static int
 fd_of(const struct knote *knote)
 {
-	return (int)knote->event.ident;
+	return ((int)knote->event.ident);
 }
 
 static enum direction
 direction_of(const struct knote *knote)
 {
-	return knote->event.filter == EVFILT_READ ? DIRECTION_READ
-						  : DIRECTION_WRITE;
+	return (knote->event.filter == EVFILT_READ ? DIRECTION_READ
+						   : DIRECTION_WRITE);
 }
 
 bool
@@ -42,8 +42,8 @@ filter__fd_is_same(const struct knote *knote)
 {
 	struct stat status;
 
-	return fstat(fd_of(knote), &status) == 0 &&
-	    status.st_ino == knote->inode && status.st_dev == knote->device;
+	return ((fstat(fd_of(knote), &status) == 0 &&
+	    status.st_ino == knote->inode && status.st_dev == knote->device));
 }
 
 static short
@@ -56,7 +56,7 @@ fd_poll(const struct knote *knote)
 		    : POLLOUT,
 	};
 
-	return poll(&fds, 1, 0) > 0 ? fds.revents : 0;
+	return ((poll(&fds, 1, 0) > 0 ? fds.revents : 0));
 }
 
 static int
@@ -68,19 +68,19 @@ fd_attach(struct knote *knote)
 	struct stat status;
 
 	if (fstat(fd_of(knote), &status) < 0) {
-		return EBADF;
+		return (EBADF);
 	}
 	knote->inode = status.st_ino;
 	knote->device = status.st_dev;
 	if (S_ISFIFO(status.st_mode) && direction == DIRECTION_WRITE &&
 	    (fd_poll(knote) & POLLERR) != 0) {
-		return EPIPE;
+		return (EPIPE);
 	}
 	if (kqueue->epoll[direction] < 0) {
 		kqueue->epoll[direction] =
 		    kernel__fd_move(epoll_create1(EPOLL_CLOEXEC));
 		if (kqueue->epoll[direction] < 0) {
-			return errno;
+			return (errno);
 		}
 		/* those asleep do not know of it yet */
 		waiters__wake(&kqueue->waiters);
@@ -89,7 +89,7 @@ fd_attach(struct knote *knote)
 	    (direction == DIRECTION_READ ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
 	knote->is_polled = epoll_ctl(kqueue->epoll[direction], EPOLL_CTL_ADD,
 			       fd_of(knote), &event) == 0;
-	return knote->is_polled || errno == EPERM ? 0 : errno;
+	return (knote->is_polled || errno == EPERM ? 0 : errno);
 }
 
 static void
@@ -114,9 +114,9 @@ tcp_error(int fd)
 	socklen_t size = sizeof(info);
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) {
-		return ECONNRESET;
+		return (ECONNRESET);
 	}
-	return info.tcpi_rtt == 0 ? ECONNREFUSED : ECONNRESET;
+	return (info.tcpi_rtt == 0 ? ECONNREFUSED : ECONNRESET);
 }
 
 /* Whether it is a connection that is not made, and none that failed. */
@@ -126,8 +126,8 @@ tcp_is_unconnected(int fd)
 	struct tcp_info info;
 	socklen_t size = sizeof(info);
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-	    info.tcpi_state == TCP_CLOSE;
+	return ((getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	    info.tcpi_state == TCP_CLOSE));
 }
 
 static void
@@ -146,11 +146,11 @@ file_is_active(struct knote *knote, const struct stat *status)
 
 	if (direction_of(knote) == DIRECTION_WRITE) {
 		knote->event.data = 0;
-		return true;
+		return (true);
 	}
 	offset = lseek(fd_of(knote), 0, SEEK_CUR);
 	knote->event.data = status->st_size - (offset < 0 ? 0 : offset);
-	return (knote->notes & NOTE_FILE_POLL) != 0 || knote->event.data != 0;
+	return ((knote->notes & NOTE_FILE_POLL) != 0 || knote->event.data != 0);
 }
 
 static bool
@@ -163,10 +163,10 @@ read_is_active(struct knote *knote)
 	short ready;
 
 	if (fstat(fd_of(knote), &status) < 0) {
-		return false;
+		return (false);
 	}
 	if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) {
-		return file_is_active(knote, &status);
+		return (file_is_active(knote, &status));
 	}
 	ready = fd_poll(knote);
 	is_socket = S_ISSOCK(status.st_mode);
@@ -175,23 +175,23 @@ read_is_active(struct knote *knote)
 		&size) == 0 &&
 	    is_listening != 0) {
 		knote->event.data = (ready & POLLIN) != 0;
-		return (ready & POLLIN) != 0;
+		return ((ready & POLLIN) != 0);
 	}
 	(void)ioctl(fd_of(knote), FIONREAD, &available);
 	knote->event.data = available;
 	is_end = (ready & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 	if (is_socket && is_end && (ready & POLLERR) == 0 &&
 	    tcp_is_unconnected(fd_of(knote)) && (ready & POLLRDHUP) == 0) {
-		return false;
+		return (false);
 	}
 	if (is_end) {
 		fd_set_end(knote, is_socket ? ready : 0);
-		return true;
+		return (true);
 	}
 	if ((knote->notes & NOTE_LOWAT) != 0) {
-		return available >= knote->value;
+		return (available >= knote->value);
 	}
-	return (ready & POLLIN) != 0;
+	return ((ready & POLLIN) != 0);
 }
 
 static bool
@@ -204,20 +204,20 @@ write_is_active(struct knote *knote)
 	short ready;
 
 	if (fstat(fd_of(knote), &status) < 0) {
-		return false;
+		return (false);
 	}
 	if (S_ISREG(status.st_mode)) {
-		return file_is_active(knote, &status);
+		return (file_is_active(knote, &status));
 	}
 	ready = fd_poll(knote);
 	is_socket = S_ISSOCK(status.st_mode);
 	if ((ready & (POLLERR | POLLHUP)) != 0) {
 		if (is_socket && (ready & POLLERR) == 0 &&
 		    tcp_is_unconnected(fd_of(knote))) {
-			return false;
+			return (false);
 		}
 		fd_set_end(knote, is_socket ? ready : 0);
-		return true;
+		return (true);
 	}
 	if (is_socket) {
 		(void)getsockopt(
@@ -229,9 +229,9 @@ write_is_active(struct knote *knote)
 	}
 	knote->event.data = room;
 	if ((knote->notes & NOTE_LOWAT) != 0 && is_socket) {
-		return room >= knote->value;
+		return (room >= knote->value);
 	}
-	return (ready & POLLOUT) != 0;
+	return ((ready & POLLOUT) != 0);
 }
 
 const struct filter filter__read = {
@@ -258,11 +258,11 @@ fd_knote(struct kqueue *kqueue, uint64_t id)
 		LIST_FOREACH(knote, &kqueue->buckets[i], bucket)
 		{
 			if (knote->id == id) {
-				return knote;
+				return (knote);
 			}
 		}
 	}
-	return NULL;
+	return (NULL);
 }
 
 void

@@ -13,7 +13,7 @@ static int
 aio_attach(struct knote *knote)
 {
 	LIST_INSERT_HEAD(&knote->job->notes, knote, owner);
-	return 0;
+	return (0);
 }
 
 static void
@@ -29,10 +29,10 @@ aio_is_active(struct knote *knote)
 
 	knote->event.data = job->copy._aiocb_private.error;
 	if (job->state != JOB_DONE) {
-		return false;
+		return (false);
 	}
 	knote->event.flags |= EV_EOF;
-	return true;
+	return (true);
 }
 
 const struct filter filter__aio = {
@@ -45,13 +45,13 @@ static int
 lio_attach(struct knote *knote)
 {
 	LIST_INSERT_HEAD(&knote->list->notes, knote, owner);
-	return 0;
+	return (0);
 }
 
 static bool
 lio_is_active(struct knote *knote)
 {
-	return knote->list->is_posted;
+	return (knote->list->is_posted);
 }
 
 const struct filter filter__lio = {
@@ -65,7 +65,7 @@ static int
 user_attach(struct knote *knote)
 {
 	knote->is_triggered = false;
-	return 0;
+	return (0);
 }
 
 static void
@@ -77,7 +77,7 @@ user_detach(struct knote *knote)
 static bool
 user_is_active(struct knote *knote)
 {
-	return knote->is_triggered;
+	return (knote->is_triggered);
 }
 
 static void
@@ -140,24 +140,24 @@ timer_unit_ns(unsigned int notes, uint64_t *ret_ns)
 	    NOTE_SECONDS | NOTE_MSECONDS | NOTE_USECONDS | NOTE_NSECONDS;
 
 	if ((notes & ~(units | NOTE_ABSTIME)) != 0) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	switch (notes & units) {
 	case NOTE_SECONDS:
 		*ret_ns = NS_PER_S;
-		return 0;
+		return (0);
 	case 0: /* milliseconds */
 	case NOTE_MSECONDS:
 		*ret_ns = 1000000;
-		return 0;
+		return (0);
 	case NOTE_USECONDS:
 		*ret_ns = 1000;
-		return 0;
+		return (0);
 	case NOTE_NSECONDS:
 		*ret_ns = 1;
-		return 0;
+		return (0);
 	default:
-		return EINVAL;
+		return (EINVAL);
 	}
 }
 
@@ -167,7 +167,7 @@ timer_wall_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	return ((uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec);
 }
 
 /* The time by value, which is cut to what fits. */
@@ -177,7 +177,7 @@ timer_validate(struct knote *knote, uint64_t *ret_ns)
 	uint64_t unit_ns, value_ns, wall_ns;
 
 	if (knote->value < 0 || timer_unit_ns(knote->notes, &unit_ns) != 0) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	if (knote->value == 0 && (knote->event.flags & EV_ONESHOT) == 0) {
 		knote->value = 1;
@@ -188,12 +188,12 @@ timer_validate(struct knote *knote, uint64_t *ret_ns)
 	if ((knote->notes & NOTE_ABSTIME) != 0) {
 		wall_ns = timer_wall_ns();
 		if (value_ns < wall_ns) {
-			return EINVAL;
+			return (EINVAL);
 		}
 		value_ns -= wall_ns;
 	}
 	*ret_ns = value_ns;
-	return 0;
+	return (0);
 }
 
 static int
@@ -203,7 +203,7 @@ timer_start(struct knote *knote)
 	int error = timer_validate(knote, &value_ns);
 
 	if (error != 0) {
-		return error;
+		return (error);
 	}
 	knote->expiry_ns = kernel__now_ns() + value_ns;
 	knote->period_ns = value_ns;
@@ -212,7 +212,7 @@ timer_start(struct knote *knote)
 		knote->period_ns = 0;
 	}
 	waiters__wake(&knote->kqueue->waiters);
-	return 0;
+	return (0);
 }
 
 static int
@@ -221,13 +221,13 @@ timer_attach(struct knote *knote)
 	int error = timer_start(knote);
 
 	if (error != 0) {
-		return error;
+		return (error);
 	}
 	if ((knote->notes & NOTE_ABSTIME) == 0) {
 		knote->event.flags |= EV_CLEAR;
 	}
 	LIST_INSERT_HEAD(&knote->kqueue->timers, knote, timer);
-	return 0;
+	return (0);
 }
 
 static void
@@ -239,7 +239,7 @@ timer_detach(struct knote *knote)
 static bool
 timer_is_active(struct knote *knote)
 {
-	return knote->event.data != 0;
+	return (knote->event.data != 0);
 }
 
 /*
@@ -320,5 +320,5 @@ filter__timers_run(struct kqueue *kqueue)
 			next_ns = knote->expiry_ns;
 		}
 	}
-	return next_ns;
+	return (next_ns);
 }

@@ -120,19 +120,19 @@ job__free(struct job *job)
 static bool
 job_is_busy(struct job *job)
 {
-	return (job->state != JOB_SOCKET || socket__is_next(job)) &&
-	    kernel__draw(CHANCE_BUSY);
+	return ((job->state != JOB_SOCKET || socket__is_next(job)) &&
+	    kernel__draw(CHANCE_BUSY));
 }
 
 bool
 job__cancel(struct job *job)
 {
 	if (job->is_canceled || job->state == JOB_DONE) {
-		return false;
+		return (false);
 	}
 	job->is_canceled = true;
 	if (job->state == JOB_RUNNING || job_is_busy(job)) {
-		return false;
+		return (false);
 	}
 	switch (job->state) {
 	case JOB_QUEUED:
@@ -145,11 +145,11 @@ job__cancel(struct job *job)
 		socket__cancel(job);
 		if (job->transferred > 0) {
 			job__finish(job, (ssize_t)job->transferred, 0);
-			return false;
+			return (false);
 		}
 		break;
 	}
 	kernel.counts.canceled++;
 	job__finish(job, -1, ECANCELED);
-	return true;
+	return (true);
 }

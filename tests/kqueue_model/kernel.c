@@ -158,7 +158,7 @@ kernel__random(void)
 	value = kernel.random;
 	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-	return value ^ (value >> 31);
+	return (value ^ (value >> 31));
 }
 
 bool
@@ -178,8 +178,8 @@ kernel__draw(enum chance chance)
 		[CHANCE_STALE] = options->stale,
 	};
 
-	return chances[chance] > 0 &&
-	    kernel__random() % 1000 < (uint64_t)chances[chance];
+	return ((chances[chance] > 0 &&
+	    kernel__random() % 1000 < (uint64_t)chances[chance]));
 }
 
 uint64_t
@@ -188,7 +188,7 @@ kernel__now_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	return ((uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec);
 }
 
 uint64_t
@@ -197,9 +197,9 @@ kernel__draw_delay(enum chance chance)
 	uint64_t most_ns = (uint64_t)kernel.options.delay_us * 1000;
 
 	if (most_ns == 0 || !kernel__draw(chance)) {
-		return 0;
+		return (0);
 	}
-	return kernel__random() % most_ns;
+	return ((kernel__random() % most_ns));
 }
 
 void
@@ -222,7 +222,7 @@ fd_lowest(void)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > 1 << 20) {
-		return 1 << 19;
+		return (1 << 19);
 	}
 	return (int)(limit.rlim_cur / 2);
 }
@@ -232,7 +232,7 @@ kernel__fd_duplicate(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, fd_lowest());
 
-	return copy >= 0 ? copy : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return (copy >= 0 ? copy : fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 int
@@ -241,21 +241,21 @@ kernel__fd_move(int fd)
 	int copy;
 
 	if (fd < 0) {
-		return fd;
+		return (fd);
 	}
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, fd_lowest());
 	if (copy < 0) {
-		return fd;
+		return (fd);
 	}
 	close(fd);
-	return copy;
+	return (copy);
 }
 
 int
 kernel__fail(int error)
 {
 	errno = error;
-	return -1;
+	return (-1);
 }
 
 int
@@ -273,7 +273,7 @@ kernel__thread(void *(*run)(void *))
 	error = pthread_create(&thread, &attributes, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attributes);
-	return error;
+	return (error);
 }
 
 bool
@@ -283,18 +283,18 @@ kernel__deadline(const struct timespec *timeout, uint64_t *ret_ns)
 
 	if (timeout == NULL) {
 		*ret_ns = NEVER;
-		return true;
+		return (true);
 	}
 	if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
 	    (uint64_t)timeout->tv_nsec >= NS_PER_S) {
-		return false;
+		return (false);
 	}
 	now_ns = kernel__now_ns();
 	if ((uint64_t)timeout->tv_sec > (NEVER - now_ns) / NS_PER_S - 1) {
 		*ret_ns = NEVER;
-		return true;
+		return (true);
 	}
 	*ret_ns = now_ns + (uint64_t)timeout->tv_sec * NS_PER_S +
 	    (uint64_t)timeout->tv_nsec;
-	return true;
+	return (true);
 }

@@ -20,19 +20,19 @@ knote__filter(short filter)
 {
 	switch (filter) {
 	case EVFILT_READ:
-		return &filter__read;
+		return (&filter__read);
 	case EVFILT_WRITE:
-		return &filter__write;
+		return (&filter__write);
 	case EVFILT_AIO:
-		return &filter__aio;
+		return (&filter__aio);
 	case EVFILT_LIO:
-		return &filter__lio;
+		return (&filter__lio);
 	case EVFILT_TIMER:
-		return &filter__timer;
+		return (&filter__timer);
 	case EVFILT_USER:
-		return &filter__user;
+		return (&filter__user);
 	default:
-		return NULL;
+		return (NULL);
 	}
 }
 
@@ -41,7 +41,7 @@ knote_bucket(struct kqueue *kqueue, uintptr_t ident)
 {
 	uint64_t hash = (uint64_t)ident * 0x9e3779b97f4a7c15ULL;
 
-	return &kqueue->buckets[(hash >> 32) % KNOTE_BUCKETS];
+	return ((&kqueue->buckets[(hash >> 32) % KNOTE_BUCKETS]));
 }
 
 struct knote *
@@ -56,7 +56,7 @@ knote__find(struct kqueue *kqueue, uintptr_t ident, short filter)
 			break;
 		}
 	}
-	return knote;
+	return (knote);
 }
 
 static void
@@ -152,7 +152,7 @@ knote_create(struct kqueue *kqueue, const struct kevent *change,
 	int error;
 
 	if (knote == NULL) {
-		return ENOMEM;
+		return (ENOMEM);
 	}
 	knote->id = ++knote_id;
 	knote->kqueue = kqueue;
@@ -174,12 +174,12 @@ knote_create(struct kqueue *kqueue, const struct kevent *change,
 	error = filter->attach(knote);
 	if (error != 0) {
 		knote_free(knote);
-		return error;
+		return (error);
 	}
 	if (!knote->is_disabled) {
 		knote__poke(knote);
 	}
-	return 0;
+	return (0);
 }
 
 /* What the knote waits for, and its flags, stay as they were when added. */
@@ -212,16 +212,16 @@ static int
 knote_check_fd(struct kqueue *kqueue, uintptr_t ident, struct knote **knote)
 {
 	if (ident > INT_MAX) {
-		return EBADF;
+		return (EBADF);
 	}
 	if (*knote != NULL && !filter__fd_is_same(*knote)) {
 		knote__drop(*knote); /* as close did */
 		*knote = NULL;
 	}
 	if (*knote == NULL && fcntl((int)ident, F_GETFD) < 0) {
-		return EBADF;
+		return (EBADF);
 	}
-	return kqueue__find((int)ident) == kqueue ? EINVAL : 0;
+	return ((kqueue__find((int)ident) == kqueue ? EINVAL : 0));
 }
 
 int
@@ -235,31 +235,31 @@ knote__register(
 	if (filter == NULL ||
 	    (change->flags & (EV_ENABLE | EV_DISABLE)) ==
 		(EV_ENABLE | EV_DISABLE)) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	knote = knote__find(kqueue, change->ident, change->filter);
 	if (filter->is_fd) {
 		error = knote_check_fd(kqueue, change->ident, &knote);
 		if (error != 0) {
-			return error;
+			return (error);
 		}
 	}
 	if (knote == NULL && (change->flags & EV_ADD) == 0) {
-		return ENOENT;
+		return (ENOENT);
 	}
 	if (knote == NULL) {
 		if (!is_kernel &&
 		    (filter == &filter__aio || filter == &filter__lio)) {
-			return EPERM;
+			return (EPERM);
 		}
-		return knote_create(kqueue, change, filter, object);
+		return (knote_create(kqueue, change, filter, object));
 	}
 	if ((change->flags & EV_DELETE) != 0) {
 		knote__drop(knote);
-		return 0;
+		return (0);
 	}
 	knote_change(knote, change);
-	return 0;
+	return (0);
 }
 
 static void
@@ -286,26 +286,26 @@ knote_take(struct knote *knote, struct kevent *ret_event)
 	unsigned short flags = knote->event.flags;
 
 	if (knote->is_disabled) {
-		return false;
+		return (false);
 	}
 	if (knote->filter->is_fd && !filter__fd_is_same(knote)) {
 		knote__drop(knote);
-		return false;
+		return (false);
 	}
 	/* one that is delivered once is not asked again */
 	if ((flags & EV_ONESHOT) != 0) {
 		*ret_event = knote->event;
-		return true;
+		return (true);
 	}
 	if (!knote->filter->is_active(knote)) {
 		knote->is_active = false;
-		return false;
+		return (false);
 	}
 	*ret_event = knote->event;
 	if (knote->filter->deliver != NULL) {
 		knote->filter->deliver(knote, ret_event);
 	}
-	return true;
+	return (true);
 }
 
 /* What becomes of it: gone, silent until it is active anew, or queued. */
@@ -357,5 +357,5 @@ knote__scan(struct kqueue *kqueue, struct kevent *events, int count)
 	if (taken > 0 && is_all_again) {
 		kernel.counts.calls_again++;
 	}
-	return taken;
+	return (taken);
 }

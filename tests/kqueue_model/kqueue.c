@@ -18,17 +18,17 @@ kqueue__find(int fd)
 	struct stat status;
 
 	if (fstat(fd, &status) < 0) {
-		return NULL;
+		return (NULL);
 	}
 	TAILQ_FOREACH(kqueue, &kernel.kqueues, link)
 	{
 		if (kqueue->inode == status.st_ino &&
 		    kqueue->device == status.st_dev &&
 		    kqueue->owner == getpid()) {
-			return kqueue;
+			return (kqueue);
 		}
 	}
-	return NULL;
+	return (NULL);
 }
 
 static bool
@@ -36,7 +36,7 @@ kqueue_is_closed(const struct kqueue *kqueue)
 {
 	struct pollfd hangup = { .fd = kqueue->hangup_fd };
 
-	return poll(&hangup, 1, 0) > 0;
+	return ((poll(&hangup, 1, 0) > 0));
 }
 
 void
@@ -111,11 +111,11 @@ kqueue_create(void)
 
 	kqueue = calloc(1, sizeof(*kqueue));
 	if (kqueue == NULL) {
-		return kernel__fail(ENOMEM);
+		return (kernel__fail(ENOMEM));
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		free(kqueue);
-		return -1;
+		return (-1);
 	}
 	fstat(pair[0], &status);
 	kqueue->device = status.st_dev;
@@ -134,7 +134,7 @@ kqueue_create(void)
 	TAILQ_INIT(&kqueue->waiters);
 	TAILQ_INSERT_TAIL(&kernel.kqueues, kqueue, link);
 	kernel.counts.kqueues++;
-	return pair[0];
+	return (pair[0]);
 }
 
 int
@@ -146,7 +146,7 @@ kqueue(void)
 	kqueue__sweep();
 	fd = kqueue_create();
 	kernel__leave();
-	return fd;
+	return (fd);
 }
 
 /*
@@ -174,7 +174,7 @@ kevent_change(struct kqueue *kqueue, const struct kevent *changes, int nchanges,
 		}
 		if (count == nevents) {
 			*ret_ended = true;
-			return error;
+			return (error);
 		}
 		change.flags = EV_ERROR;
 		change.data = error;
@@ -182,7 +182,7 @@ kevent_change(struct kqueue *kqueue, const struct kevent *changes, int nchanges,
 	}
 	*ret_count = count;
 	*ret_ended = count > 0;
-	return 0;
+	return (0);
 }
 
 /* What was reaped while this thread slept may still be told. */
@@ -202,7 +202,7 @@ kevent_take(struct kqueue *kqueue, struct waiter *waiter, int fd,
 	if (TAILQ_EMPTY(&kqueue->queue)) {
 		kqueue__set_readable(kqueue, fd);
 	}
-	return count;
+	return (count);
 }
 
 static int
@@ -226,7 +226,7 @@ kevent_wait(struct kqueue *kqueue, int fd, struct kevent *events, int nevents,
 		if (waiter == NULL) {
 			waiter = waiter__get(&kqueue->waiters);
 			if (waiter == NULL) {
-				return ENOMEM;
+				return (ENOMEM);
 			}
 		}
 		polled = 0;
@@ -246,7 +246,7 @@ kevent_wait(struct kqueue *kqueue, int fd, struct kevent *events, int nevents,
 	if (waiter != NULL) {
 		waiter__put(&kqueue->waiters, waiter);
 	}
-	return *ret_count > 0 || error == ETIMEDOUT ? 0 : error;
+	return (*ret_count > 0 || error == ETIMEDOUT ? 0 : error);
 }
 
 static int
@@ -259,7 +259,7 @@ kevent_locked(int fd, const struct kevent *changes, int nchanges,
 	int count = 0, error;
 
 	if (kqueue == NULL) {
-		return kernel__fail(EBADF);
+		return (kernel__fail(EBADF));
 	}
 	kqueue->references++;
 	error = kevent_change(
@@ -272,7 +272,7 @@ kevent_locked(int fd, const struct kevent *changes, int nchanges,
 		}
 	}
 	kqueue->references--;
-	return error == 0 ? count : kernel__fail(error);
+	return (error == 0 ? count : kernel__fail(error));
 }
 
 int
@@ -285,5 +285,5 @@ kevent(int kq, const struct kevent *changes, int nchanges,
 	kernel.counts.calls_kevent++;
 	count = kevent_locked(kq, changes, nchanges, events, nevents, timeout);
 	kernel__leave();
-	return count;
+	return (count);
 }

@@ -22,7 +22,7 @@ list_create(
 
 	list = calloc(1, sizeof(*list));
 	if (list == NULL) {
-		return EAGAIN;
+		return (EAGAIN);
 	}
 	/* one more while it is submitted: no event, and no end, before */
 	list->count = 1;
@@ -51,11 +51,11 @@ list_create(
 	}
 	if (error != 0) {
 		free(list);
-		return error;
+		return (error);
 	}
 	TAILQ_INSERT_TAIL(&kernel.lists, list, link);
 	*ret_list = list;
-	return 0;
+	return (0);
 }
 
 /* Between two the lock is given up: the first may be done by then. */
@@ -82,9 +82,9 @@ list_submit(struct list *list, struct aiocb *const *aiocbs, int count)
 		kernel__enter();
 	}
 	if (is_any_refused) {
-		return EIO;
+		return (EIO);
 	}
-	return is_any_late ? EAGAIN : 0;
+	return (is_any_late ? EAGAIN : 0);
 }
 
 /* 0 or EINTR, after which the jobs go on. */
@@ -96,13 +96,13 @@ list_wait(struct list *list)
 	int error = 0;
 
 	if (waiter == NULL) {
-		return ENOMEM;
+		return (ENOMEM);
 	}
 	while (error == 0 && list->count - 1 != list->finished) {
 		error = waiter__sleep(waiter, &fd, 0, NEVER);
 	}
 	waiter__put(&kernel.waiters, waiter);
-	return error;
+	return (error);
 }
 
 static int
@@ -114,7 +114,7 @@ list_run(void *ident, int mode, struct aiocb *const *aiocbs, int count,
 
 	error = list_create(ident, mode, event, &list);
 	if (error != 0) {
-		return error;
+		return (error);
 	}
 	error = list_submit(list, aiocbs, count);
 	if (mode == LIO_WAIT) {
@@ -124,7 +124,7 @@ list_run(void *ident, int mode, struct aiocb *const *aiocbs, int count,
 	}
 	/* with no jobs left it ends here, and its event unread */
 	list__release(list);
-	return error != 0 ? error : wait_error;
+	return (error != 0 ? error : wait_error);
 }
 
 int
@@ -157,5 +157,5 @@ lio_listio(
 	}
 	kernel__leave();
 	free(copy);
-	return error == 0 ? 0 : kernel__fail(error);
+	return (error == 0 ? 0 : kernel__fail(error));
 }

@@ -45,7 +45,7 @@ static const struct option {
 static int *
 option_value(struct kqueue_model_options *options, size_t index)
 {
-	return (int *)(void *)((char *)options + options_known[index].offset);
+	return ((int *)(void *)((char *)options + options_known[index].offset));
 }
 
 static void
@@ -158,8 +158,9 @@ kqueue_model_counts(struct kqueue_model_counts *ret_counts)
 static uint64_t
 faults_sum(const struct kqueue_model_faults *faults)
 {
-	return faults->aiocb_reused + faults->aiocb_changed +
-	    faults->list_reused + faults->return_unknown + faults->return_early;
+	return (faults->aiocb_reused + faults->aiocb_changed +
+	    faults->list_reused + faults->return_unknown +
+	    faults->return_early);
 }
 
 uint64_t
@@ -173,7 +174,7 @@ kqueue_model_faults(struct kqueue_model_faults *ret_faults)
 	if (ret_faults != NULL) {
 		*ret_faults = faults;
 	}
-	return faults_sum(&faults);
+	return (faults_sum(&faults));
 }
 
 static void

@@ -18,7 +18,8 @@
 static enum direction
 direction_of(const struct job *job)
 {
-	return (job->opcode & LIO_READ) != 0 ? DIRECTION_READ : DIRECTION_WRITE;
+	return (
+	    (job->opcode & LIO_READ) != 0 ? DIRECTION_READ : DIRECTION_WRITE);
 }
 
 /* The vectors less what is transferred. */
@@ -41,7 +42,7 @@ vectors_rest(const struct job *job, struct iovec *rest)
 		skipped = 0;
 		count++;
 	}
-	return count;
+	return (count);
 }
 
 static size_t
@@ -53,7 +54,7 @@ vectors_size(const struct iovec *vectors, int count)
 	for (i = 0; i < count; i++) {
 		size += vectors[i].iov_len;
 	}
-	return size;
+	return (size);
 }
 
 /* One transfer: whether the job is done. */
@@ -72,7 +73,7 @@ socket_transfer(struct job *job, ssize_t *ret_result, int *ret_error)
 	    : sendmsg(job->file->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	*ret_error = moved < 0 ? errno : 0;
 	if (moved < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return false;
+		return (false);
 	}
 	if (moved > 0) {
 		job->transferred += (size_t)moved;
@@ -83,9 +84,9 @@ socket_transfer(struct job *job, ssize_t *ret_result, int *ret_error)
 	}
 	*ret_result = (ssize_t)job->transferred;
 	/* part of it is all that O_NONBLOCK wants */
-	return moved < 0 || direction_of(job) == DIRECTION_READ ||
+	return ((moved < 0 || direction_of(job) == DIRECTION_READ ||
 	    (size_t)moved == size ||
-	    (fcntl(job->file->fd, F_GETFL) & O_NONBLOCK) != 0;
+	    (fcntl(job->file->fd, F_GETFL) & O_NONBLOCK) != 0));
 }
 
 static void
@@ -146,7 +147,7 @@ socket_collect(struct pollfd **fds, struct file ***files, size_t *size)
 			(*files)[count++] = file;
 		}
 	}
-	return count;
+	return (count);
 }
 
 static void *
@@ -178,7 +179,7 @@ socket_main(void *unused)
 			file__put(files[i]);
 		}
 	}
-	return NULL;
+	return (NULL);
 }
 
 static void
@@ -201,21 +202,21 @@ socket__push(struct job *job)
 	if (getsockopt(job->file->fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening,
 		&size) == 0 &&
 	    is_listening != 0) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	if (!kernel.has_socket_daemon) {
 		kernel.socket_wake_fd =
 		    kernel__fd_move(eventfd(0, EFD_CLOEXEC));
 		if (kernel.socket_wake_fd < 0 ||
 		    kernel__thread(socket_main) != 0) {
-			return EAGAIN;
+			return (EAGAIN);
 		}
 		kernel.has_socket_daemon = true;
 	}
 	job->state = JOB_SOCKET;
 	TAILQ_INSERT_TAIL(&job->file->sockets[direction_of(job)], job, queue);
 	socket_wake();
-	return 0;
+	return (0);
 }
 
 void
@@ -228,8 +229,8 @@ bool
 socket__is_next(struct job *job)
 {
 	if (TAILQ_FIRST(&job->file->sockets[direction_of(job)]) != job) {
-		return false;
+		return (false);
 	}
 	socket_wake();
-	return true;
+	return (true);
 }

@@ -14,13 +14,13 @@
 static bool
 opcode_is_vectored(int opcode)
 {
-	return opcode == LIO_READV || opcode == LIO_WRITEV;
+	return (opcode == LIO_READV || opcode == LIO_WRITEV);
 }
 
 static bool
 opcode_is_sync(int opcode)
 {
-	return opcode == OPCODE_SYNC || opcode == OPCODE_DSYNC;
+	return (opcode == OPCODE_SYNC || opcode == OPCODE_DSYNC);
 }
 
 static int
@@ -33,12 +33,12 @@ opcode_check(int opcode)
 	case OPCODE_SYNC:
 	case OPCODE_DSYNC:
 	case OPCODE_MLOCK:
-		return 0;
+		return (0);
 	case LIO_READV:
 	case LIO_WRITEV:
-		return kernel.options.version >= 1300 ? 0 : EINVAL;
+		return (kernel.options.version >= 1300 ? 0 : EINVAL);
 	default:
-		return EINVAL;
+		return (EINVAL);
 	}
 }
 
@@ -48,14 +48,14 @@ event_check(const struct sigevent *event)
 	switch (event->sigev_notify) {
 	case SIGEV_NONE:
 	case SIGEV_KEVENT:
-		return 0;
+		return (0);
 	case SIGEV_SIGNAL:
 	case SIGEV_THREAD_ID:
-		return event->sigev_signo > 0 && event->sigev_signo < NSIG
-		    ? 0
-		    : EINVAL;
+		return (event->sigev_signo > 0 && event->sigev_signo < NSIG
+			? 0
+			: EINVAL);
 	default: /* SIGEV_THREAD is a matter of librt */
-		return EINVAL;
+		return (EINVAL);
 	}
 }
 
@@ -72,12 +72,12 @@ job__submit_event(
 		if ((flags &
 			~(unsigned)(EV_CLEAR | EV_DISPATCH | EV_ONESHOT)) !=
 		    0) {
-			return EINVAL;
+			return (EINVAL);
 		}
 	}
 	kqueue = kqueue__find(event->sigev_notify_kqueue);
 	if (kqueue == NULL) {
-		return EBADF;
+		return (EBADF);
 	}
 	if (filter == EVFILT_LIO &&
 	    knote__find(kqueue, ident, filter) != NULL) {
@@ -86,7 +86,7 @@ job__submit_event(
 	EV_SET(&change, ident, filter,
 	    (unsigned short)(EV_ADD | EV_ENABLE | flags), 0, 0,
 	    event->sigev_value.sival_ptr);
-	return knote__register(kqueue, &change, true, object);
+	return (knote__register(kqueue, &change, true, object));
 }
 
 static int
@@ -100,25 +100,25 @@ job_set_vectors(struct job *job)
 	job->vector.iov_len = job->copy.aio_nbytes;
 	job->vector_count = 1;
 	if (!opcode_is_vectored(job->opcode)) {
-		return job->copy.aio_nbytes > SSIZE_MAX ? EINVAL : 0;
+		return (job->copy.aio_nbytes > SSIZE_MAX ? EINVAL : 0);
 	}
 	if (job->copy.aio_iovcnt > IOV_MAX) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	vectors = (const struct iovec *)(uintptr_t)job->copy.aio_iov;
 	job->vector_count = (int)job->copy.aio_iovcnt;
 	job->vectors = calloc(job->copy.aio_iovcnt + 1, sizeof(*job->vectors));
 	if (job->vectors == NULL) {
-		return ENOMEM;
+		return (ENOMEM);
 	}
 	for (i = 0; i < job->vector_count; i++) {
 		job->vectors[i] = vectors[i];
 		if (vectors[i].iov_len > SSIZE_MAX - size) {
-			return EINVAL;
+			return (EINVAL);
 		}
 		size += vectors[i].iov_len;
 	}
-	return 0;
+	return (0);
 }
 
 static int
@@ -127,33 +127,33 @@ job_set_file(struct job *job)
 	int fd = job->copy.aio_fildes, mode;
 
 	if (job->opcode == OPCODE_MLOCK) {
-		return 0;
+		return (0);
 	}
 	mode = fcntl(fd, F_GETFL);
 	if (mode < 0 || (mode & O_PATH) != 0) {
-		return EBADF;
+		return (EBADF);
 	}
 	mode &= O_ACCMODE;
 	if (!opcode_is_sync(job->opcode) &&
 	    (((job->opcode & LIO_READ) != 0 && mode == O_WRONLY) ||
 		((job->opcode & LIO_WRITE) != 0 && mode == O_RDONLY))) {
-		return EBADF;
+		return (EBADF);
 	}
-	return file__get(fd, &job->file);
+	return (file__get(fd, &job->file));
 }
 
 static int
 job_check(struct job *job)
 {
 	if (opcode_is_sync(job->opcode) && !job->file->has_vnode) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	if (!opcode_is_sync(job->opcode) && job->opcode != OPCODE_MLOCK &&
 	    job->opcode != LIO_NOP && job->copy.aio_offset < 0 &&
 	    !job->file->is_device) {
-		return EINVAL;
+		return (EINVAL);
 	}
-	return 0;
+	return (0);
 }
 
 /* It waits for those before it of the same file that are no syncs. */
@@ -170,27 +170,28 @@ sync_push(struct job *sync)
 		}
 	}
 	if (sync->pending == 0) {
-		return daemon__push(sync);
+		return (daemon__push(sync));
 	}
 	sync->state = JOB_SYNC;
 	TAILQ_INSERT_TAIL(&kernel.syncs, sync, queue);
-	return 0;
+	return (0);
 }
 
 static int
 job_push(struct job *job)
 {
 	if (job->opcode == OPCODE_MLOCK) {
-		return daemon__push(job);
+		return (daemon__push(job));
 	}
 	if (job->file->kind == FILE_SOCKET) {
-		return socket__push(job);
+		return (socket__push(job));
 	}
 	if ((job->file->kind == FILE_UNSAFE && !kernel.options.enable_unsafe) ||
 	    kernel__draw(CHANCE_EOPNOTSUPP)) {
-		return EOPNOTSUPP;
+		return (EOPNOTSUPP);
 	}
-	return opcode_is_sync(job->opcode) ? sync_push(job) : daemon__push(job);
+	return (
+	    (opcode_is_sync(job->opcode) ? sync_push(job) : daemon__push(job)));
 }
 
 /* Its event is known to the kqueue before it runs. */
@@ -212,7 +213,7 @@ job_start(struct job *job)
 	}
 	if (error != 0) {
 		knote__drop_all(&job->notes);
-		return error;
+		return (error);
 	}
 	TAILQ_INSERT_TAIL(&kernel.all, job, all);
 	TAILQ_INSERT_TAIL(&kernel.pending, job, order);
@@ -224,7 +225,7 @@ job_start(struct job *job)
 	if (++kernel.counts.jobs > kernel.counts.jobs_most) {
 		kernel.counts.jobs_most = kernel.counts.jobs;
 	}
-	return 0;
+	return (0);
 }
 
 static bool
@@ -232,9 +233,9 @@ limit_is_reached(void)
 {
 	uint64_t jobs = kernel.counts.jobs;
 
-	return jobs >= (uint64_t)kernel.options.max_aio_queue_per_proc ||
+	return ((jobs >= (uint64_t)kernel.options.max_aio_queue_per_proc ||
 	    jobs >= (uint64_t)kernel.options.max_aio_queue ||
-	    kernel__draw(CHANCE_EAGAIN);
+	    kernel__draw(CHANCE_EAGAIN)));
 }
 
 static void
@@ -265,7 +266,7 @@ job_make(struct job *job)
 	if (error == 0) {
 		error = job_check(job);
 	}
-	return error;
+	return (error);
 }
 
 static void
@@ -316,5 +317,5 @@ job__submit(struct aiocb *user, int opcode, struct list *list)
 		user->_aiocb_private.kernelinfo = AIOCB_REFUSED;
 		kernel.counts.refused++;
 	}
-	return error;
+	return (error);
 }

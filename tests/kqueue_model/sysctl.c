@@ -13,9 +13,9 @@
 static int
 number_limit(void)
 {
-	return kernel.options.listio_max > 0
-	    ? kernel.options.listio_max
-	    : kernel.options.max_aio_queue_per_proc;
+	return (kernel.options.listio_max > 0
+		? kernel.options.listio_max
+		: kernel.options.max_aio_queue_per_proc);
 }
 
 /* The number's place, which can be set, or NULL: then *ret_value has it. */
@@ -51,11 +51,11 @@ number_find(const char *name, int *ret_value, bool *ret_found)
 		if (strcmp(name, numbers[i].name) == 0) {
 			*ret_found = true;
 			*ret_value = numbers[i].value;
-			return numbers[i].place;
+			return (numbers[i].place);
 		}
 	}
 	*ret_found = false;
-	return NULL;
+	return (NULL);
 }
 
 static int
@@ -67,13 +67,13 @@ number_exchange(const char *name, void *old_value, size_t *old_size,
 
 	place = number_find(name, &value, &is_found);
 	if (!is_found) {
-		return ENOENT;
+		return (ENOENT);
 	}
 	if (place != NULL) {
 		value = *place;
 	}
 	if (old_value != NULL && *old_size < sizeof(value)) {
-		return ENOMEM;
+		return (ENOMEM);
 	}
 	if (old_value != NULL) {
 		memcpy(old_value, &value, sizeof(value));
@@ -82,16 +82,16 @@ number_exchange(const char *name, void *old_value, size_t *old_size,
 		*old_size = sizeof(value);
 	}
 	if (new_value == NULL) {
-		return 0;
+		return (0);
 	}
 	if (place == NULL || geteuid() != 0) {
-		return EPERM;
+		return (EPERM);
 	}
 	if (new_size != sizeof(*place)) {
-		return EINVAL;
+		return (EINVAL);
 	}
 	memcpy(place, new_value, sizeof(*place));
-	return 0;
+	return (0);
 }
 
 int
@@ -104,7 +104,7 @@ sysctlbyname(const char *name, void *old_value, size_t *old_size,
 	kernel.counts.calls_sysctl++;
 	error = number_exchange(name, old_value, old_size, new_value, new_size);
 	kernel__leave();
-	return error == 0 ? 0 : kernel__fail(error);
+	return (error == 0 ? 0 : kernel__fail(error));
 }
 
 #undef sysconf
@@ -116,10 +116,10 @@ kqueue_model_sysconf(int name)
 	long value;
 
 	if (name != _SC_AIO_LISTIO_MAX) {
-		return sysconf(name);
+		return (sysconf(name));
 	}
 	kernel__enter();
 	value = number_limit();
 	kernel__leave();
-	return value;
+	return (value);
 }

@@ -26,18 +26,18 @@ waiter__get(struct waiters *waiters)
 	} else {
 		waiter = calloc(1, sizeof(*waiter));
 		if (waiter == NULL) {
-			return NULL;
+			return (NULL);
 		}
 		waiter->fd =
 		    kernel__fd_move(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 		if (waiter->fd < 0) {
 			free(waiter);
-			return NULL;
+			return (NULL);
 		}
 	}
 	waiter->stale_count = 0;
 	TAILQ_INSERT_TAIL(waiters, waiter, link);
-	return waiter;
+	return (waiter);
 }
 
 static void
@@ -92,7 +92,7 @@ waiter__sleep(struct waiter *waiter, struct pollfd *fds, nfds_t count,
 	if (deadline_ns != NEVER) {
 		now_ns = kernel__now_ns();
 		if (now_ns >= deadline_ns) {
-			return ETIMEDOUT;
+			return (ETIMEDOUT);
 		}
 		time.tv_sec = (time_t)((deadline_ns - now_ns) / NS_PER_S);
 		time.tv_nsec = (long)((deadline_ns - now_ns) % NS_PER_S);
@@ -105,5 +105,5 @@ waiter__sleep(struct waiter *waiter, struct pollfd *fds, nfds_t count,
 	error = ready < 0 ? errno : ready == 0 ? ETIMEDOUT : 0;
 	kernel__enter();
 	waiter_rest(waiter);
-	return error;
+	return (error);
 }
