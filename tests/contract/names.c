@@ -290,17 +290,20 @@ static const char *
 mlock_memory(struct contract *contract)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory = mmap(NULL, page, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANON, -1, 0);
+	char *memory = mmap(
+	    NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+	int64_t result;
 
 	CHECK(memory != MAP_FAILED);
 	filch_op_init_mlock(&subject.job.op, memory, page);
 	CHECK_EQ(run(contract), 0);
 	CHECK_EQ(munlock(memory, page), 0);
 	CHECK_EQ(munmap(memory, page), 0);
-	/* nothing is ever mapped at 0 */
+	/* Nothing is ever mapped at 0.  Under a sanitizer mlock() does nothing,
+	 * and says that all is well. */
 	filch_op_init_mlock(&subject.job.op, NULL, page);
-	CHECK_EQ(run(contract), -ENOMEM);
+	result = run(contract);
+	CHECK(result == -ENOMEM || (result == 0 && mlock(NULL, page) == 0));
 	return (NULL);
 }
 
