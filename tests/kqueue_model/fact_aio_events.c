@@ -9,6 +9,8 @@
 
 #include <sys/mman.h>
 
+_Static_assert(SIGEV_KEVENT == 3, "notification");
+
 static struct aiocb cb;
 static char bytes[64];
 

@@ -13,6 +13,7 @@
 #define ROUNDS  300
 
 static struct aiocb cb;
+static struct aiocb *list[1] = { &cb };
 static char bytes[8];
 
 /* A thread that reads one event at a time until STOP. */
@@ -29,8 +30,10 @@ static void
 reader_take(struct reader *reader, const struct kevent *event)
 {
 	reader->told++;
-	reader->wrong += event->ident != (uintptr_t)&cb ||
-	    event->udata != fact_token(&cb) || event->data != 0;
+	reader->wrong += event->udata != fact_token(&cb) || event->data != 0 ||
+	    event->ident !=
+		(event->filter == EVFILT_AIO ? (uintptr_t)&cb
+					     : (uintptr_t)list);
 	(void)sem_post(&got);
 }
 
@@ -45,7 +48,7 @@ reader_loop(struct reader *reader, bool is_single)
 		if (kevent(fact_now.kq, NULL, 0, &event, 1, NULL) != 1) {
 			reader->wrong++;
 			is_done = true;
-		} else if (event.filter == EVFILT_AIO) {
+		} else if (event.filter != EVFILT_USER) {
 			reader_take(reader, &event);
 			is_done = is_single;
 		} else {
@@ -168,6 +171,26 @@ dispatch_for_one(void)
 	CHECK_EQ(read_with_readers(EV_DISPATCH, reader_all, 1), 1);
 }
 
+static void
+list_for_all(void)
+{
+	struct sigevent told;
+	int ends[2];
+	bool is_told;
+
+	fact_pair(ends);
+	fact_prepare(&cb, ends[0], bytes, 1, 0);
+	told = cb.aio_sigevent;
+	cb.aio_sigevent.sigev_notify = SIGEV_NONE;
+	cb.aio_lio_opcode = LIO_READ;
+	CHECK_EQ(lio_listio(LIO_NOWAIT, list, 1, &told), 0);
+	CHECK(readers_start(reader_one));
+	is_told = write(ends[1], "x", 1) == 1 && readers_wait(THREADS);
+	CHECK_EQ(readers_stop(), THREADS);
+	CHECK(is_told);
+	CHECK_EQ(aio_return(&cb), 1);
+}
+
 /*
  * The threads may have the event before aio_read has returned: the next round
  * begins only when it was both returned from and told of.
@@ -194,7 +217,6 @@ before_submit_returns(void)
 static void
 list_before_submit_returns(void)
 {
-	struct aiocb *list[1] = { &cb };
 	int fd = fact_file("0123456789");
 	int submitted = 0;
 	bool is_right = true;
@@ -271,6 +293,8 @@ static const struct fact facts[] = {
 	{ "2.1 an EV_CLEAR event comes to one of four threads", clear_for_one },
 	{ "2.1 an EV_DISPATCH event comes to one of four threads",
 	    dispatch_for_one },
+	{ "2.3 the event of a list comes to each of four threads",
+	    list_for_all },
 	{ "0 AIO: an event that is read before aio_read returns is right",
 	    before_submit_returns },
 	{ "0 AIO: an event that is read before lio_listio returns is right",

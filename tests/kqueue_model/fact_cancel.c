@@ -8,6 +8,9 @@
 #define CROWD 128
 #define BLOCK (64 * 1024)
 
+_Static_assert(
+    AIO_CANCELED == 1 && AIO_NOTCANCELED == 2 && AIO_ALLDONE == 3, "verdicts");
+
 static struct aiocb cbs[CROWD];
 static bool has_told[CROWD];
 static char bytes[CROWD];

@@ -343,6 +343,81 @@ more_than_are_serviced(void)
 	CHECK(fact_is_quiet());
 }
 
+/* The limit of the whole system, where it is below that of a process. */
+static void
+limit_of_the_system(void)
+{
+	int own = fact_sysctl("vfs.aio.max_aio_queue_per_proc");
+	int room = fact_sysctl("vfs.aio.max_aio_queue") -
+	    fact_sysctl("vfs.aio.num_queue_count");
+	int ends[2];
+
+	if (room < 1 || room >= own || room > CROWD_MAX) {
+		SKIP("vfs.aio.max_aio_queue does not come first");
+	}
+	fact_pair(ends);
+	CHECK_EQ(crowd_start(ends[0], room + 1), room);
+	CHECK_EQ(errno, EAGAIN);
+	CHECK_EQ(fact_sysctl("vfs.aio.num_queue_count"),
+	    fact_sysctl("vfs.aio.max_aio_queue"));
+	CHECK_EQ(aio_error(&crowd[room]), EAGAIN);
+	CHECK(crowd_end(ends[0], 0, room));
+}
+
+/* Reap count reads of the pipe; not yet the one of the file. */
+static bool
+reap_reads(int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct kevent event;
+
+		if (!fact_event(&event) || event.data != 0 ||
+		    event.ident == (uintptr_t)&crowd[CROWD_MAX] ||
+		    aio_return((struct aiocb *)event.ident) != 1) {
+			return (false);
+		}
+	}
+	return (true);
+}
+
+/*
+ * With unsafe AIO 8 reads of an empty pipe more than may be serviced: a read
+ * of a file comes behind them all.
+ */
+static void
+daemons_are_used_up(void)
+{
+	int most = fact_sysctl("vfs.aio.max_aio_per_proc");
+	struct aiocb *cb = &crowd[CROWD_MAX];
+	int file = fact_file("0123");
+	int ends[2];
+
+	if (fact_sysctl("vfs.aio.enable_unsafe") != 1) {
+		SKIP("vfs.aio.enable_unsafe is not set");
+	}
+	if (most < 1 || most + 9 > crowd_size() ||
+	    fact_sysctl("vfs.aio.max_aio_procs") > most) {
+		SKIP("limits that this test is not made for");
+	}
+	CHECK_EQ(pipe(ends), 0);
+	(void)fact_keep(ends[0]);
+	(void)fact_keep(ends[1]);
+	CHECK_EQ(crowd_start(ends[0], most + 8), most + 8);
+	fact_prepare(cb, file, &bytes[CROWD_MAX], 1, EV_ONESHOT);
+	CHECK_EQ(aio_read(cb), 0);
+	CHECK_EQ(write(ends[1], "01234567", 8), 8);
+	CHECK(reap_reads(8));
+	CHECK(fact_is_quiet());
+	CHECK_EQ(aio_error(cb), EINPROGRESS);
+	CHECK_EQ(write(ends[1], "8", 1), 1);
+	CHECK_EQ(fact_settle(cb), 0);
+	CHECK_EQ(aio_return(cb), 1);
+	for (int i = 1; i < most; i++) {
+		CHECK_EQ(write(ends[1], "x", 1), 1);
+	}
+	CHECK(reap_reads(most));
+}
+
 static const struct fact facts[] = {
 	{ "2.7 the limits are published in vfs.aio", published },
 	{ "2.4 sysconf(_SC_AIO_LISTIO_MAX) is max_aio_queue_per_proc",
@@ -362,6 +437,10 @@ static const struct fact facts[] = {
 	    sockets_have_their_own_pool },
 	{ "2.7 more than max_aio_per_proc wait their turn",
 	    more_than_are_serviced },
+	{ "2.7 max_aio_queue is the limit of the system: EAGAIN",
+	    limit_of_the_system },
+	{ "0 limits: blocked reads of pipes take all daemons, files wait",
+	    daemons_are_used_up },
 };
 
 int

@@ -7,6 +7,8 @@
 
 #include <sys/uio.h>
 
+_Static_assert(LIO_NOP == 0 && LIO_WRITE == 1 && LIO_READ == 2, "opcodes");
+
 static struct batch batch;
 
 static void
