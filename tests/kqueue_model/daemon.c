@@ -148,12 +148,28 @@ daemon_main(void *unused)
 	return (NULL);
 }
 
+/* Whether those idle, woken or not, are all needed by the jobs that wait. */
+static bool
+daemon_is_wanted(void)
+{
+	unsigned int spare = kernel.daemons_idle;
+	struct job *job;
+
+	TAILQ_FOREACH(job, &kernel.ready, queue)
+	{
+		if (spare > 0) {
+			spare--;
+		}
+	}
+	return (spare == 0 &&
+	    kernel.daemons < (unsigned int)kernel.options.max_aio_procs);
+}
+
 /* With no daemon at all a job would wait for ever. */
 int
 daemon__push(struct job *job)
 {
-	if (kernel.daemons_idle == 0 &&
-	    kernel.daemons < (unsigned int)kernel.options.max_aio_procs) {
+	if (daemon_is_wanted()) {
 		if (kernel__thread(daemon_main) == 0) {
 			kernel.daemons++;
 		} else if (kernel.daemons == 0) {
