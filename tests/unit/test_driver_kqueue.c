@@ -61,8 +61,7 @@ teardown(void)
 	kqueue_model_counts(&counts);
 	cr_assert_eq(counts.jobs, 0);
 	/* of what a list refused the driver sees whether it has to be reaped */
-	cr_assert(
-	    kqueue_model_faults(&faults) == faults.return_unknown);
+	cr_assert(kqueue_model_faults(&faults) == faults.return_unknown);
 	cr_assert(faults.return_unknown <= counts.refused);
 	cr_assert_eq(close(file.fd), 0);
 }
