@@ -26,7 +26,7 @@ sub check_include {
 	complain("$where: <liburing.h> belongs to reactor/uring.h")
 		if $what eq 'liburing.h' && $file !~ m{^(reactor/uring\.h|benchmarks/|tests/)};
 	complain("$where: <$what> belongs to reactor/kqueue.h")
-		if $quote eq '<' && $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/kqueue\.h$|^tests/contract/|^tests/unit/|^tests/kqueue_model/|^examples/};
+		if $quote eq '<' && $what =~ m{^(aio\.h|sys/event\.h)$} && $file !~ m{^reactor/kqueue\.h$|^tests/|^examples/};
 	complain("$where: <$what> belongs to atomic.h and the wrappers of ck")
 		if $what =~ /^ck_/ && $file !~ m{^(include/private/(atomic|plain)\.h|executor/(deque|injector)\.[ch])$};
 	return if !defined $rank{$layer} || $what !~ m{^(?:\.\./)+(\w+)/};
