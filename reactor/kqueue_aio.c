@@ -21,12 +21,6 @@
 
 #include "../include/private/file_flags.h"
 
-#if defined(FILCH_HAVE_AIO_DSYNC)
-#define SYNC_DATA O_DSYNC
-#else
-#define SYNC_DATA O_SYNC
-#endif
-
 /* A submission on its way. */
 struct submission {
 	struct filch__kqueue *kq;
@@ -42,6 +36,7 @@ static bool is_apart(const struct filch_op *);
 
 static void submit(struct submission *, const uint32_t *, unsigned);
 static void submit_list(struct submission *, const uint32_t *, unsigned);
+static int sync_mode(const struct filch_op *);
 static void submit_apart(struct submission *, uint32_t);
 static void look_for_refused(
     struct submission *, uint32_t, uint32_t generation);
@@ -111,7 +106,7 @@ job_fill(struct aiocb *cb, const struct filch_op *op)
 		cb->aio_fildes = op->priv.file->fd;
 		cb->aio_offset = (off_t)op->priv.offset;
 		/* the kernel only reads the vector */
-		memcpy(&cb->aio_iov, &op->priv.a.iov, sizeof(op->priv.a.iov));
+		memcpy(&cb->aio_iov, &op->priv.a.iov, sizeof(void *));
 		cb->aio_iovcnt = (size_t)op->priv.b.iov_count;
 		return;
 #endif
@@ -225,6 +220,19 @@ submit_list(struct submission *to, const uint32_t *indices, unsigned count)
 	}
 }
 
+static int
+sync_mode(const struct filch_op *op)
+{
+#if defined(FILCH_HAVE_AIO_DSYNC)
+	if (op->priv.opcode == FILCH_OP_FDATASYNC) {
+		return (O_DSYNC);
+	}
+#else
+	(void)op;
+#endif
+	return (O_SYNC);
+}
+
 static void
 submit_apart(struct submission *to, uint32_t index)
 {
@@ -235,10 +243,8 @@ submit_apart(struct submission *to, uint32_t index)
 	filch__counter_add(&to->ks->shard->counters.submissions, 1);
 	if (op->priv.opcode == FILCH_OP_MLOCK) {
 		result = aio_mlock(&slot->cb);
-	} else if (op->priv.opcode == FILCH_OP_FDATASYNC) {
-		result = aio_fsync(SYNC_DATA, &slot->cb);
 	} else {
-		result = aio_fsync(O_SYNC, &slot->cb);
+		result = aio_fsync(sync_mode(op), &slot->cb);
 	}
 	if (result < 0) {
 		int error = errno;
