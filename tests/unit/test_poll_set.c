@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../../include/private/atomic.h"
+#include "../../include/private/file_flags.h"
 #include "../../reactor/driver.h"
 #include "../../reactor/poll_set.h"
 #include "../../reactor/reactor.h"
@@ -121,6 +122,7 @@ Test(poll_set, an_empty_slot_is_filled_by_the_last_one)
 		struct filch__poll_slot *slot =
 		    filch__poll_set_find(&set, files[i].fd);
 
+		cr_assert(slot < set.slots + set.slot_count);
 		cr_assert_eq(slot->fd, files[i].fd);
 		cr_assert_eq(slot->queue.head, &ops[i]);
 		cr_assert_eq(slot->armed, (unsigned)i + 1);
@@ -247,6 +249,47 @@ Test(poll_set, what_was_ready_after_all_not_goes_on_waiting)
 	cr_assert_null(pooled);
 	cr_assert_eq(ops[0].priv.state, FILCH__OP_POLLING);
 	filch__poll_set_remove(&set, &ops[0]);
+}
+
+/* As the file of a pipe, but of a device: it can only be tried in the pool. */
+static struct filch_file
+device(void)
+{
+	struct filch_file file = files[0];
+
+	file.priv.flags |= FILCH__FILE_CHARACTER;
+	return (file);
+}
+
+Test(poll_set, what_might_block_goes_to_the_pool_one_at_a_time)
+{
+	struct filch_file file = device();
+	struct filch_op *pooled = NULL;
+
+	(void)add_read(0, 0);
+	ops[0].priv.file = &file;
+	(void)add_read(1, 0);
+	ops[1].priv.file = &file;
+	cr_assert_null(ready(POLLIN, &pooled));
+	cr_assert_eq(pooled, &ops[0]);
+	cr_assert_null(pooled->priv.next);
+	cr_assert_eq(ops[1].priv.state, FILCH__OP_POLLING);
+	filch__poll_set_remove(&set, &ops[1]);
+}
+
+Test(poll_set, nobody_overtakes_one_that_is_not_ready)
+{
+	struct filch_file file = device();
+	struct filch_op *pooled = NULL;
+
+	(void)add_read(0, 0);
+	(void)add_read(1, 0);
+	ops[1].priv.file = &file;
+	cr_assert_null(ready(POLLIN, &pooled));
+	cr_assert_null(pooled);
+	cr_assert_eq(ops[1].priv.state, FILCH__OP_POLLING);
+	filch__poll_set_remove(&set, &ops[0]);
+	filch__poll_set_remove(&set, &ops[1]);
 }
 
 Test(poll_set, cancel_takes_out_once)
