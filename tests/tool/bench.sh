@@ -47,6 +47,12 @@ rm there
 
 run 0 info --output=json
 jq -e '.version and .reason and .limits' out >/dev/null || fail "info: report"
+# Limits of POSIX AIO: all of them where they bound the driver, else none.
+jq -e 'if .driver == "kqueue"
+	then .aio["vfs.aio.max_aio_queue_per_proc"] > 0 and .aio.AIO_LISTIO_MAX > 0
+	else has("aio") | not end' out >/dev/null || fail "info: aio"
+run 0 info
+grep -q '^driver  ' out || fail "info: table"
 
 if [ -c /dev/full ]; then
 	status=0

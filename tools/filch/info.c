@@ -22,6 +22,8 @@ struct info {
 	const char *driver;
 	const char *reason;
 	unsigned workers;
+	struct tool_limit aio[TOOL_AIO_LIMITS_MAX];
+	unsigned aio_count;
 };
 
 static void
@@ -77,12 +79,17 @@ print_json(const struct info *info)
 	printf(",\"limits\":{\"workers\":%u,\"workers_max\":%u,"
 	       "\"ring_entries\":%u,\"ring_entries_max\":%u,"
 	       "\"pool_threads\":%u,\"pool_threads_max\":%u,"
-	       "\"memlock_bytes\":%jd,\"nofile\":%jd}}\n",
+	       "\"memlock_bytes\":%jd,\"nofile\":%jd}",
 	    info->workers, (unsigned)FILCH_WORKERS_MAX,
 	    (unsigned)FILCH_RING_ENTRIES_DEFAULT,
 	    (unsigned)FILCH_RING_ENTRIES_MAX,
 	    (unsigned)FILCH_POOL_THREADS_DEFAULT,
 	    (unsigned)FILCH_POOL_THREADS_MAX, memlock_limit(), files_limit());
+	for (unsigned i = 0; i < info->aio_count; i++) {
+		printf("%s\"%s\":%ld", i == 0 ? ",\"aio\":{" : ",",
+		    info->aio[i].name, info->aio[i].value);
+	}
+	puts(info->aio_count > 0 ? "}}" : "}");
 }
 
 static void
@@ -114,6 +121,12 @@ print_table(const struct info *info)
 	    (unsigned)FILCH_POOL_THREADS_MAX);
 	print_limit("RLIMIT_MEMLOCK", memlock_limit(), " bytes");
 	print_limit("RLIMIT_NOFILE", files_limit(), " files");
+	for (unsigned i = 0; i < info->aio_count; i++) {
+		if (info->aio[i].value >= 0) {
+			printf(
+			    "%s %ld\n", info->aio[i].name, info->aio[i].value);
+		}
+	}
 }
 
 /* Result: the exit code, or -1 to go on. */
@@ -165,6 +178,9 @@ tool_info(int argc, char **argv)
 	info.driver = filch_driver_name(filch_executor_driver(executor));
 	info.reason = filch_executor_driver_reason(executor);
 	info.workers = filch_executor_worker_count(executor);
+	if (filch_executor_driver(executor) == FILCH_DRIVER_KQUEUE) {
+		info.aio_count = tool_aio_limits(info.aio);
+	}
 	if (json) {
 		print_json(&info);
 	} else {

@@ -26,4 +26,18 @@ int tool_info(int argc, char **argv);
  */
 int tool_uring_features(char *text, size_t size);
 
+/* A limit of the system's, by the name it has there; -1: it does not tell. */
+struct tool_limit {
+	const char *name;
+	long value;
+};
+
+/* More than tool_aio_limits() finds. */
+enum {
+	TOOL_AIO_LIMITS_MAX = 16
+};
+
+/* The limits of POSIX AIO; their number, 0 where there is no such driver. */
+unsigned tool_aio_limits(struct tool_limit *ret_limits);
+
 #endif /* FILCH_TOOL_H */
