@@ -11,12 +11,12 @@
 # usr/include and usr/lib, as unpacked from the release's base.txz:
 #
 #	cmake -B build/freebsd -DCMAKE_TOOLCHAIN_FILE=cmake/freebsd.cmake \
-#		-DFILCH_FREEBSD_VERSION=12.1 -DCMAKE_SYSROOT=/path/of/it
+#		-DCMAKE_SYSROOT=/path/of/it
 #
 # (scripts/freebsd12-sysroot makes what compiles and links like 12.1's.)
 #
 # FILCH_FREEBSD_ARCH     x86_64 (the default) or aarch64
-# FILCH_FREEBSD_VERSION  14.0 with zig; that of the sysroot
+# FILCH_FREEBSD_VERSION  14.0 with zig; what the sysroot's sys/param.h says
 # FILCH_ZIG              zig, if it is neither in PATH nor python3's ziglang
 # CMAKE_C_COMPILER       clang, if it has another name
 #
@@ -24,7 +24,17 @@
 
 set(CMAKE_SYSTEM_NAME FreeBSD)
 set(FILCH_FREEBSD_ARCH x86_64 CACHE STRING "x86_64 or aarch64")
-set(FILCH_FREEBSD_VERSION 14.0 CACHE STRING "FreeBSD's version")
+set(filch_freebsd_version 14.0)
+if(CMAKE_SYSROOT) # 1201000 is 12.1
+	file(STRINGS "${CMAKE_SYSROOT}/usr/include/sys/param.h" filch_version
+		REGEX "^#define[ \t]+__FreeBSD_version[ \t]+[0-9]+")
+	if(filch_version MATCHES "([0-9]+)([0-9][0-9])[0-9][0-9][0-9]")
+		math(EXPR filch_minor "1${CMAKE_MATCH_2} - 100")
+		set(filch_freebsd_version "${CMAKE_MATCH_1}.${filch_minor}")
+	endif()
+endif()
+set(FILCH_FREEBSD_VERSION "${filch_freebsd_version}" CACHE STRING
+	"FreeBSD's version")
 set(CMAKE_SYSTEM_PROCESSOR "${FILCH_FREEBSD_ARCH}")
 set(CMAKE_SYSTEM_VERSION "${FILCH_FREEBSD_VERSION}")
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES
