@@ -21,7 +21,7 @@ fd_is_same_file(int one, int other)
 {
 	pid_t self = getpid();
 
-	return ((syscall(SYS_kcmp, self, self, KCMP_FILE, one, other) == 0));
+	return (syscall(SYS_kcmp, self, self, KCMP_FILE, one, other) == 0);
 }
 
 /* What /proc calls fd, cut to 31 bytes: a path, or what begins with a type. */
@@ -43,8 +43,8 @@ fd_is_shared_memory(int fd)
 	char name[32];
 
 	fd_name(fd, name);
-	return ((strncmp(name, "/memfd:", 7) == 0 ||
-	    strncmp(name, "/dev/shm/", 9) == 0));
+	return (strncmp(name, "/memfd:", 7) == 0 ||
+	    strncmp(name, "/dev/shm/", 9) == 0);
 }
 
 /* A FIFO has a name, other than a pipe. */
@@ -54,14 +54,14 @@ fd_is_fifo(int fd, mode_t mode)
 	char name[32];
 
 	fd_name(fd, name);
-	return ((S_ISFIFO(mode) && name[0] == '/'));
+	return (S_ISFIFO(mode) && name[0] == '/');
 }
 
 static enum file_kind
 fd_kind(int fd, mode_t mode)
 {
 	if (S_ISSOCK(mode)) {
-		return ((kqueue__find(fd) != NULL ? FILE_UNSAFE : FILE_SOCKET));
+		return (kqueue__find(fd) != NULL ? FILE_UNSAFE : FILE_SOCKET);
 	}
 	if ((S_ISREG(mode) && !fd_is_shared_memory(fd)) || S_ISDIR(mode) ||
 	    S_ISBLK(mode)) {

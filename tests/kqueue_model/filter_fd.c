@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,8 +40,8 @@ direction_of(const struct knote *knote)
 }
 
 /*
- * As fstat(2), of a descriptor that the program may be closing: that is no race
- * here, but ThreadSanitizer, which knows fstat(2) by its name, says so.
+ * The calls on a descriptor that the program may be closing.  That is no race
+ * here, but ThreadSanitizer, which knows the calls by their names, says so.
  */
 static int
 fd_stat(const struct knote *knote, struct stat *ret_status)
@@ -48,18 +49,45 @@ fd_stat(const struct knote *knote, struct stat *ret_status)
 	return (fstatat(fd_of(knote), "", ret_status, AT_EMPTY_PATH));
 }
 
+static int
+fd_epoll(const struct knote *knote, int action, uint32_t events)
+{
+	struct epoll_event event = {
+		.events = events,
+		.data.u64 = knote->id,
+	};
+
+	return ((int)syscall(SYS_epoll_ctl,
+	    knote->kqueue->epoll[direction_of(knote)], action, fd_of(knote),
+	    &event));
+}
+
+static int
+fd_ioctl(int fd, unsigned long request, int *ret_value)
+{
+	return ((int)syscall(SYS_ioctl, fd, request, ret_value));
+}
+
+static int
+fd_option(int fd, int level, int name, void *ret_value, socklen_t size)
+{
+	return (
+	    (int)syscall(SYS_getsockopt, fd, level, name, ret_value, &size));
+}
+
 bool
 filter__fd_is_same(const struct knote *knote)
 {
 	struct stat status;
 
-	return ((fd_stat(knote, &status) == 0 &&
-	    status.st_ino == knote->inode && status.st_dev == knote->device));
+	return (fd_stat(knote, &status) == 0 && status.st_ino == knote->inode &&
+	    status.st_dev == knote->device);
 }
 
 static short
 fd_poll(const struct knote *knote)
 {
+	struct timespec none = { 0 };
 	struct pollfd fds = {
 		.fd = fd_of(knote),
 		.events = direction_of(knote) == DIRECTION_READ
@@ -67,7 +95,8 @@ fd_poll(const struct knote *knote)
 		    : POLLOUT,
 	};
 
-	return ((poll(&fds, 1, 0) > 0 ? fds.revents : 0));
+	return (
+	    syscall(SYS_ppoll, &fds, 1, &none, NULL, 0) > 0 ? fds.revents : 0);
 }
 
 static int
@@ -75,8 +104,8 @@ fd_attach(struct knote *knote)
 {
 	enum direction direction = direction_of(knote);
 	struct kqueue *kqueue = knote->kqueue;
-	struct epoll_event event = { .data.u64 = knote->id };
 	struct stat status;
+	uint32_t events;
 
 	if (fd_stat(knote, &status) < 0) {
 		return (EBADF);
@@ -96,21 +125,19 @@ fd_attach(struct knote *knote)
 		/* those asleep do not know of it yet */
 		waiters__wake(&kqueue->waiters);
 	}
-	event.events = EPOLLET |
+	events = EPOLLET |
 	    (direction == DIRECTION_READ ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
-	knote->is_polled = epoll_ctl(kqueue->epoll[direction], EPOLL_CTL_ADD,
-			       fd_of(knote), &event) == 0;
+	/* what was closed is still known while it has a duplicate */
+	knote->is_polled = fd_epoll(knote, EPOLL_CTL_ADD, events) == 0 ||
+	    (errno == EEXIST && fd_epoll(knote, EPOLL_CTL_MOD, events) == 0);
 	return (knote->is_polled || errno == EPERM ? 0 : errno);
 }
 
 static void
 fd_detach(struct knote *knote)
 {
-	struct epoll_event event = { 0 };
-
 	if (knote->is_polled && filter__fd_is_same(knote)) {
-		(void)epoll_ctl(knote->kqueue->epoll[direction_of(knote)],
-		    EPOLL_CTL_DEL, fd_of(knote), &event);
+		(void)fd_epoll(knote, EPOLL_CTL_DEL, 0);
 	}
 }
 
@@ -122,9 +149,8 @@ static unsigned int
 tcp_error(int fd)
 {
 	struct tcp_info info;
-	socklen_t size = sizeof(info);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) {
+	if (fd_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) < 0) {
 		return (ECONNRESET);
 	}
 	return (info.tcpi_rtt == 0 ? ECONNREFUSED : ECONNRESET);
@@ -135,10 +161,10 @@ static bool
 tcp_is_unconnected(int fd)
 {
 	struct tcp_info info;
-	socklen_t size = sizeof(info);
 
-	return ((getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-	    info.tcpi_state == TCP_CLOSE));
+	return (
+	    fd_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 &&
+	    info.tcpi_state == TCP_CLOSE);
 }
 
 static void
@@ -169,7 +195,6 @@ read_is_active(struct knote *knote)
 {
 	struct stat status;
 	int available = 0, is_listening = 0;
-	socklen_t size = sizeof(is_listening);
 	bool is_end, is_socket;
 	short ready;
 
@@ -182,13 +207,13 @@ read_is_active(struct knote *knote)
 	ready = fd_poll(knote);
 	is_socket = S_ISSOCK(status.st_mode);
 	if (is_socket &&
-	    getsockopt(fd_of(knote), SOL_SOCKET, SO_ACCEPTCONN, &is_listening,
-		&size) == 0 &&
+	    fd_option(fd_of(knote), SOL_SOCKET, SO_ACCEPTCONN, &is_listening,
+		sizeof(is_listening)) == 0 &&
 	    is_listening != 0) {
 		knote->event.data = (ready & POLLIN) != 0;
 		return ((ready & POLLIN) != 0);
 	}
-	(void)ioctl(fd_of(knote), FIONREAD, &available);
+	(void)fd_ioctl(fd_of(knote), FIONREAD, &available);
 	knote->event.data = available;
 	is_end = (ready & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 	if (is_socket && is_end && (ready & POLLERR) == 0 &&
@@ -210,7 +235,6 @@ write_is_active(struct knote *knote)
 {
 	struct stat status;
 	int room = 0, queued = 0;
-	socklen_t size = sizeof(room);
 	bool is_socket;
 	short ready;
 
@@ -231,11 +255,11 @@ write_is_active(struct knote *knote)
 		return (true);
 	}
 	if (is_socket) {
-		(void)getsockopt(
-		    fd_of(knote), SOL_SOCKET, SO_SNDBUF, &room, &size);
-		(void)ioctl(fd_of(knote), SIOCOUTQ, &queued);
+		(void)fd_option(
+		    fd_of(knote), SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		(void)fd_ioctl(fd_of(knote), SIOCOUTQ, &queued);
 		room = room > queued ? room - queued : 0;
-	} else if (ioctl(fd_of(knote), FIONREAD, &queued) == 0) {
+	} else if (fd_ioctl(fd_of(knote), FIONREAD, &queued) == 0) {
 		room = queued < 65536 ? 65536 - queued : 0;
 	}
 	knote->event.data = room;

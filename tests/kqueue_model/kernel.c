@@ -178,8 +178,8 @@ kernel__draw(enum chance chance)
 		[CHANCE_STALE] = options->stale,
 	};
 
-	return ((chances[chance] > 0 &&
-	    kernel__random() % 1000 < (uint64_t)chances[chance]));
+	return (chances[chance] > 0 &&
+	    kernel__random() % 1000 < (uint64_t)chances[chance]);
 }
 
 uint64_t
@@ -199,7 +199,7 @@ kernel__draw_delay(enum chance chance)
 	if (most_ns == 0 || !kernel__draw(chance)) {
 		return (0);
 	}
-	return ((kernel__random() % most_ns));
+	return (kernel__random() % most_ns);
 }
 
 void

@@ -41,7 +41,7 @@ knote_bucket(struct kqueue *kqueue, uintptr_t ident)
 {
 	uint64_t hash = (uint64_t)ident * 0x9e3779b97f4a7c15ULL;
 
-	return ((&kqueue->buckets[(hash >> 32) % KNOTE_BUCKETS]));
+	return (&kqueue->buckets[(hash >> 32) % KNOTE_BUCKETS]);
 }
 
 struct knote *
@@ -221,7 +221,7 @@ knote_check_fd(struct kqueue *kqueue, uintptr_t ident, struct knote **knote)
 	if (*knote == NULL && fcntl((int)ident, F_GETFD) < 0) {
 		return (EBADF);
 	}
-	return ((kqueue__find((int)ident) == kqueue ? EINVAL : 0));
+	return (kqueue__find((int)ident) == kqueue ? EINVAL : 0);
 }
 
 int

@@ -36,7 +36,7 @@ kqueue_is_closed(const struct kqueue *kqueue)
 {
 	struct pollfd hangup = { .fd = kqueue->hangup_fd };
 
-	return ((poll(&hangup, 1, 0) > 0));
+	return (poll(&hangup, 1, 0) > 0);
 }
 
 void

@@ -84,9 +84,9 @@ socket_transfer(struct job *job, ssize_t *ret_result, int *ret_error)
 	}
 	*ret_result = (ssize_t)job->transferred;
 	/* part of it is all that O_NONBLOCK wants */
-	return ((moved < 0 || direction_of(job) == DIRECTION_READ ||
+	return (moved < 0 || direction_of(job) == DIRECTION_READ ||
 	    (size_t)moved == size ||
-	    (fcntl(job->file->fd, F_GETFL) & O_NONBLOCK) != 0));
+	    (fcntl(job->file->fd, F_GETFL) & O_NONBLOCK) != 0);
 }
 
 static void

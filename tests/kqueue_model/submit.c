@@ -233,9 +233,9 @@ limit_is_reached(void)
 {
 	uint64_t jobs = kernel.counts.jobs;
 
-	return ((jobs >= (uint64_t)kernel.options.max_aio_queue_per_proc ||
+	return (jobs >= (uint64_t)kernel.options.max_aio_queue_per_proc ||
 	    jobs >= (uint64_t)kernel.options.max_aio_queue ||
-	    kernel__draw(CHANCE_EAGAIN)));
+	    kernel__draw(CHANCE_EAGAIN));
 }
 
 static void
