@@ -142,6 +142,9 @@ refused(int readable, int writable)
 	CHECK_ERRNO(aio_read(&cb), EOPNOTSUPP);
 	CHECK_EQ(aio_error(&cb), EOPNOTSUPP);
 	CHECK_ERRNO(aio_return(&cb), EINVAL);
+	CHECK_ERRNO(
+	    fact_change((uintptr_t)&cb, EVFILT_AIO, EV_DELETE, 0, 0, NULL),
+	    ENOENT);
 	cb.aio_fildes = writable;
 	CHECK_ERRNO(aio_write(&cb), EOPNOTSUPP);
 	CHECK(fact_is_quiet());

@@ -146,6 +146,38 @@ level_user_repeats(void)
 	CHECK(fact_is_quiet());
 }
 
+static void
+dispatch_disables(void)
+{
+	CHECK_EQ(user_change(EV_ADD | EV_DISPATCH, 0, token(1)), 0);
+	CHECK_EQ(user_change(0, NOTE_TRIGGER, token(1)), 0);
+	CHECK(user_tells(token(1)));
+	CHECK_EQ(user_change(0, NOTE_TRIGGER, token(1)), 0);
+	CHECK(fact_is_quiet());
+	CHECK_EQ(user_change(EV_ENABLE, 0, token(1)), 0);
+	CHECK(user_tells(token(1)));
+	CHECK(fact_is_quiet());
+}
+
+/* Of two that repeat none is told twice before the other. */
+static void
+level_takes_turns(void)
+{
+	struct kevent event;
+	uintptr_t last = 0;
+
+	for (uintptr_t i = 1; i <= 2; i++) {
+		CHECK_EQ(fact_change(i, EVFILT_USER, EV_ADD, 0, 0, NULL), 0);
+		CHECK_EQ(
+		    fact_change(i, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL), 0);
+	}
+	for (int i = 0; i < 6; i++) {
+		CHECK(fact_event(&event));
+		CHECK(event.ident != last);
+		last = event.ident;
+	}
+}
+
 /* Two changes: the first one fails, the second one triggers. */
 static void
 failing_changes(struct kevent changes[2])
@@ -204,6 +236,22 @@ unknown_knotes(void)
 	CHECK_ERRNO(user_change(0, NOTE_TRIGGER, NULL), ENOENT);
 	CHECK_ERRNO(fact_change(1, EVFILT_LIO, EV_DELETE, 0, 0, NULL), ENOENT);
 	CHECK_ERRNO(fact_change(1, EVFILT_AIO, EV_DELETE, 0, 0, NULL), ENOENT);
+}
+
+/* Those that the kernel uses itself, EV_EOF among them. */
+static void
+system_flags_are_dropped(void)
+{
+	struct kevent event;
+
+	CHECK_EQ(user_change(EV_ADD | EV_CLEAR | 0xf000, 0, token(1)), 0);
+	CHECK_EQ(user_change(0xf000, NOTE_TRIGGER, token(1)), 0);
+	CHECK(fact_event(&event));
+	CHECK_EQ(event.flags, EV_CLEAR);
+	CHECK_ERRNO(
+	    fact_change(1, EVFILT_AIO, EV_ADD | 0xf000, 0, 0, NULL), EPERM);
+	CHECK_ERRNO(
+	    fact_change(1, EVFILT_LIO, EV_ADD | 0xf000, 0, 0, NULL), EPERM);
 }
 
 static void
@@ -366,6 +414,9 @@ static const struct fact facts[] = {
 	{ "0 kqueue: triggers coalesce", triggers_coalesce },
 	{ "0 kqueue: without EV_CLEAR a triggered event repeats",
 	    level_user_repeats },
+	{ "0 kqueue: EV_DISPATCH disables: EV_ENABLE brings the next trigger",
+	    dispatch_disables },
+	{ "0 kqueue: events that repeat take turns", level_takes_turns },
 	{ "0 kqueue: without an event list a failing change stops the rest",
 	    failing_change_stops },
 	{ "0 kqueue: with one it is an EV_ERROR event and the rest is applied",
@@ -373,6 +424,8 @@ static const struct fact facts[] = {
 	{ "0 kqueue: EV_RECEIPT answers with EV_ERROR and data 0",
 	    receipt_is_an_event },
 	{ "0 kqueue: a change of an unknown knote is ENOENT", unknown_knotes },
+	{ "0 kqueue: flags of the system in a change are dropped",
+	    system_flags_are_dropped },
 	{ "0 kqueue: kevent of no descriptor is EBADF", no_kqueue },
 	{ "0 kqueue: kevent returns EINTR in spite of SA_RESTART",
 	    signal_interrupts },

@@ -14,6 +14,7 @@
 
 static struct aiocb writes[WRITES];
 static struct aiocb sync_cb;
+static struct aiocb other_sync;
 static char block[BLOCK];
 
 /* Which kernel has aio_fsync(O_DSYNC). */
@@ -25,18 +26,25 @@ sync_prepare(int fd)
 	fact_prepare(&sync_cb, fd, NULL, 0, EV_ONESHOT);
 }
 
-/* Start many writes of fd, one behind the other. */
+/* Start many writes, one behind the other, by the two descriptors in turn. */
 static bool
-writes_start(int fd)
+writes_start_both(int even, int odd)
 {
 	for (int i = 0; i < WRITES; i++) {
-		fact_prepare(&writes[i], fd, block, BLOCK, EV_ONESHOT);
+		fact_prepare(&writes[i], i % 2 == 0 ? even : odd, block, BLOCK,
+		    EV_ONESHOT);
 		writes[i].aio_offset = (off_t)i * BLOCK;
 		if (aio_write(&writes[i]) != 0) {
 			return (false);
 		}
 	}
 	return (true);
+}
+
+static bool
+writes_start(int fd)
+{
+	return (writes_start_both(fd, fd));
 }
 
 /* The events of the writes come first, then that of the sync. */
@@ -128,6 +136,77 @@ another_open_file(void)
 	}
 }
 
+/* Two files with writes and a sync each: a sync comes after its own. */
+static void
+two_files(void)
+{
+	int fds[2] = { fact_file(""), fact_file("") };
+	struct aiocb *syncs[2] = { &sync_cb, &other_sync };
+	unsigned told[2] = { 0, 0 };
+	struct kevent event;
+
+	CHECK(writes_start_both(fds[0], fds[1]));
+	for (int i = 0; i < 2; i++) {
+		fact_prepare(syncs[i], fds[i], NULL, 0, EV_ONESHOT);
+		CHECK_EQ(aio_fsync(O_SYNC, syncs[i]), 0);
+	}
+	for (int i = 0; i < WRITES + 2; i++) {
+		const struct aiocb *cb;
+
+		CHECK(fact_event(&event));
+		cb = (const struct aiocb *)event.ident;
+		if (cb == syncs[0] || cb == syncs[1]) {
+			CHECK_EQ(told[cb == syncs[1]], WRITES / 2);
+		} else {
+			told[(cb - writes) % 2]++;
+		}
+	}
+	CHECK_EQ(aio_return(syncs[0]), 0);
+	CHECK_EQ(aio_return(syncs[1]), 0);
+	for (int i = 0; i < WRITES; i++) {
+		CHECK_EQ(aio_return(&writes[i]), BLOCK);
+	}
+}
+
+/* A FIFO, opened twice; false if what is unsafe is not allowed. */
+static bool
+fifo_open(int fds[2])
+{
+	static unsigned number;
+	char path[256];
+
+	if (fact_sysctl("vfs.aio.enable_unsafe") != 1) {
+		return (false);
+	}
+	(void)snprintf(path, sizeof(path), "%s/filch-fact-fifo-%ld-%u",
+	    fact_directory(), (long)getpid(), number++);
+	if (mkfifo(path, 0600) != 0) {
+		fact_fail(__LINE__, "mkfifo");
+	}
+	fds[0] = fact_keep(open(path, O_RDWR));
+	fds[1] = fact_keep(open(path, O_RDWR));
+	(void)unlink(path);
+	return (true);
+}
+
+/* Sync by fd, again and again: each comes, and no other event does. */
+static bool
+syncs_come(int fd)
+{
+	for (int i = 0; i < 20; i++) {
+		struct kevent event;
+
+		fact_prepare(&other_sync, fd, NULL, 0, EV_ONESHOT);
+		if (aio_fsync(O_SYNC, &other_sync) != 0 ||
+		    !fact_event(&event) ||
+		    event.ident != (uintptr_t)&other_sync) {
+			return (false);
+		}
+		(void)aio_return(&other_sync);
+	}
+	return (true);
+}
+
 /*
  * With unsafe AIO a read of a FIFO stays in flight for as long as the test
  * wants: a sync by its own open file waits, by another one it does not.
@@ -136,28 +215,17 @@ static void
 only_its_own_open_file(void)
 {
 	struct kevent event;
-	char path[256];
 	int fds[2];
 
-	if (fact_sysctl("vfs.aio.enable_unsafe") != 1) {
+	if (!fifo_open(fds)) {
 		SKIP("vfs.aio.enable_unsafe is not set");
 	}
-	(void)snprintf(path, sizeof(path), "%s/filch-fact-fifo-%ld",
-	    fact_directory(), (long)getpid());
-	CHECK_EQ(mkfifo(path, 0600), 0);
-	fds[0] = fact_keep(open(path, O_RDWR));
-	fds[1] = fact_keep(open(path, O_RDWR));
-	(void)unlink(path);
 	fact_prepare(&writes[0], fds[0], block, 1, EV_ONESHOT);
 	CHECK_EQ(aio_read(&writes[0]), 0);
-	sync_prepare(fds[1]);
-	CHECK_EQ(aio_fsync(O_SYNC, &sync_cb), 0);
-	CHECK(fact_event(&event));
-	CHECK_EQ(event.ident, (uintptr_t)&sync_cb);
-	(void)aio_return(&sync_cb);
-	CHECK_EQ(aio_error(&writes[0]), EINPROGRESS);
 	sync_prepare(fds[0]);
 	CHECK_EQ(aio_fsync(O_SYNC, &sync_cb), 0);
+	CHECK(syncs_come(fds[1]));
+	CHECK_EQ(aio_error(&writes[0]), EINPROGRESS);
 	CHECK_EQ(aio_error(&sync_cb), EINPROGRESS);
 	CHECK(fact_is_quiet());
 	CHECK_EQ(write(fds[1], "x", 1), 1);
@@ -166,6 +234,42 @@ only_its_own_open_file(void)
 	CHECK_EQ(event.ident, (uintptr_t)&sync_cb);
 	(void)aio_return(&sync_cb);
 	CHECK_EQ(aio_return(&writes[0]), 1);
+}
+
+/* Nor is it the end of another file's read that ends its wait. */
+static void
+only_its_own_end(void)
+{
+	struct kevent event;
+	int fds[2];
+	int other[2];
+
+	if (!fifo_open(fds)) {
+		SKIP("vfs.aio.enable_unsafe is not set");
+	}
+	(void)fifo_open(other);
+	fact_prepare(&writes[0], fds[0], block, 1, EV_ONESHOT);
+	fact_prepare(&writes[1], other[0], block, 1, EV_ONESHOT);
+	CHECK_EQ(aio_read(&writes[0]), 0);
+	CHECK_EQ(aio_read(&writes[1]), 0);
+	sync_prepare(fds[0]);
+	fact_prepare(&other_sync, other[0], NULL, 0, EV_ONESHOT);
+	CHECK_EQ(aio_fsync(O_SYNC, &sync_cb), 0);
+	CHECK_EQ(aio_fsync(O_SYNC, &other_sync), 0);
+	CHECK_EQ(write(other[1], "x", 1), 1);
+	CHECK(fact_tells(&writes[1], EV_ONESHOT, 0));
+	CHECK(fact_event(&event));
+	CHECK_EQ(event.ident, (uintptr_t)&other_sync);
+	(void)aio_return(&other_sync);
+	CHECK(syncs_come(fds[1]));
+	CHECK_EQ(aio_error(&sync_cb), EINPROGRESS);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK(fact_tells(&writes[0], EV_ONESHOT, 0));
+	CHECK(fact_event(&event));
+	CHECK_EQ(event.ident, (uintptr_t)&sync_cb);
+	(void)aio_return(&sync_cb);
+	CHECK_EQ(aio_return(&writes[0]), 1);
+	CHECK_EQ(aio_return(&writes[1]), 1);
 }
 
 static void
@@ -367,6 +471,9 @@ static const struct fact facts[] = {
 	    another_open_file },
 	{ "2.10 it does not wait for those of another open file",
 	    only_its_own_open_file },
+	{ "2.10 nor ends its wait with the end of another file's",
+	    only_its_own_end },
+	{ "2.10 syncs of two files come after the writes of each", two_files },
 	{ "2.10 a failed write does not fail the sync",
 	    failed_write_does_not_show },
 	{ "2.10 a sync with nothing to wait for", nothing_to_wait_for },

@@ -85,6 +85,7 @@ units(void)
 	for (size_t i = 0; i < FACT_COUNT(all); i++) {
 		CHECK_EQ(timer(IDENT, EV_ONESHOT, all[i], 3), 0);
 		CHECK(fires(IDENT, &event));
+		CHECK_EQ(event.fflags, 0);
 	}
 	CHECK_EQ(timer(IDENT, EV_ONESHOT, NOTE_SECONDS, 3600), 0);
 	CHECK(fact_is_quiet());
@@ -189,7 +190,7 @@ static const struct fact facts[] = {
 	{ "0 timers: periodic, EV_CLEAR is implied", periodic },
 	{ "0 timers: data is the number of expirations", expirations },
 	{ "0 timers: EV_ONESHOT fires once and is gone", oneshot },
-	{ "0 timers: units", units },
+	{ "0 timers: units, which the event does not repeat in fflags", units },
 	{ "0 timers: a further EV_ADD restarts it sooner", restart_sooner },
 	{ "0 timers: a further EV_ADD drops what has expired", restart_later },
 	{ "0 timers: EV_DELETE stops it", deleted },
