@@ -249,7 +249,7 @@ only_its_own_end(void)
 	}
 	(void)fifo_open(other);
 	fact_prepare(&writes[0], fds[0], block, 1, EV_ONESHOT);
-	fact_prepare(&writes[1], other[0], block, 1, EV_ONESHOT);
+	fact_prepare(&writes[1], other[0], block + 1, 1, EV_ONESHOT);
 	CHECK_EQ(aio_read(&writes[0]), 0);
 	CHECK_EQ(aio_read(&writes[1]), 0);
 	sync_prepare(fds[0]);
