@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The workloads of benchmarks/wake: what is the same for all peers.
+
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+use crate::system::{anonymous_bytes, now_ns, pause_ns, usage_of_others};
+use crate::{Histogram, Options, refuse, report};
+
+/// Between two events; the workers fall asleep within it.
+pub const PAUSE_NS: u64 = 200_000;
+/// A poll of a busy task, and how many each worker gets.
+pub const BUSY_POLL_NS: u64 = 5_000;
+pub const BUSY_PER_WORKER: usize = 4;
+/// A timer that does not end.
+pub const FOREVER_S: u64 = 3600;
+/// Time for a new runtime to come to rest.
+const SETTLE_NS: u64 = 200_000_000;
+
+/// Named figures, in the order given.
+pub struct Report(Vec<(&'static str, f64)>);
+
+impl Report {
+    pub fn latency(histogram: &Histogram) -> Self {
+        Report(vec![
+            ("p50_ns", histogram.percentile(0.5) as f64),
+            ("p99_ns", histogram.percentile(0.99) as f64),
+            ("p999_ns", histogram.percentile(0.999) as f64),
+            ("max_ns", histogram.max() as f64),
+            ("samples", histogram.count() as f64),
+        ])
+    }
+}
+
+pub type Bench = fn(&Options) -> Report;
+
+pub fn run(peer: &str, version: &str, options: &Options, benches: &[(&str, Bench)]) {
+    let mut found = false;
+
+    for (bench, measure) in benches {
+        if options.only.as_deref().is_some_and(|only| only != *bench) {
+            continue;
+        }
+        found = true;
+        let report = measure(options);
+        let mut line = report::Line::new(peer, version, &format!("wake/{bench}"));
+        line.text("program", "wake");
+        line.text("bench", bench);
+        line.number("workers", options.workers);
+        line.number("pin", u8::from(options.pin));
+        line.text("driver", peer);
+        for (name, value) in report.0 {
+            line.real(name, value, if value.fract() == 0.0 { 0 } else { 3 });
+        }
+        line.print();
+    }
+    if !found {
+        refuse("--bench: must name a benchmark that this peer can do");
+    }
+}
+
+/// One event after another: when it was sent, and what its receiver saw.
+#[derive(Default)]
+pub struct Events {
+    sent_ns: AtomicU64,
+    taken: AtomicU64,
+    pub histogram: Histogram,
+}
+
+impl Events {
+    pub fn leak() -> &'static Self {
+        Box::leak(Box::default())
+    }
+
+    /// The sender's side, just before it sends.
+    pub fn stamp(&self) {
+        self.sent_ns.store(now_ns(), Release);
+    }
+
+    /// The receiver's side, just after it got the event.
+    pub fn take(&self) {
+        let now = now_ns();
+
+        self.histogram.record(now - self.sent_ns.load(Acquire));
+        self.taken.fetch_add(1, Release);
+    }
+
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Acquire)
+    }
+
+    /// From this plain thread, each when the one before has arrived.
+    pub fn feed(&self, samples: u64, mut send: impl FnMut()) {
+        for i in 0..samples {
+            loop {
+                pause_ns(PAUSE_NS);
+                if self.taken() == i {
+                    break;
+                }
+            }
+            self.stamp();
+            send();
+        }
+        while self.taken() != samples {
+            pause_ns(PAUSE_NS);
+        }
+    }
+}
+
+/// Delays between 0.2 and 1.2 ms, so that they meet no tick of the kernel.
+pub struct Delays(u32);
+
+impl Default for Delays {
+    fn default() -> Self {
+        Delays(1)
+    }
+}
+
+impl Delays {
+    pub fn next_ns(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(1664525).wrapping_add(1013904223);
+        PAUSE_NS + u64::from(self.0 >> 12)
+    }
+}
+
+/// What the runtime's threads use while it has nothing to do.
+pub fn idle(options: &Options) -> Report {
+    pause_ns(SETTLE_NS);
+    let (switches, cpu) = usage_of_others();
+    let begin = now_ns();
+    pause_ns(options.seconds * 1_000_000_000);
+    let seconds = (now_ns() - begin) as f64 / 1e9;
+    let (switches_after, cpu_after) = usage_of_others();
+    Report(vec![
+        ("wakes_per_s", (switches_after - switches) as f64 / seconds),
+        ("cpu_percent", (cpu_after - cpu).max(0) as f64 / seconds / 1e7),
+        ("seconds", seconds),
+    ])
+}
+
+/// Memory of so many waiting tasks: spawn starts them all and returns when all
+/// wait.
+pub fn parked(tasks: usize, spawn: impl FnOnce()) -> Report {
+    let before = anonymous_bytes();
+
+    spawn();
+    let each = anonymous_bytes().saturating_sub(before) as f64 / tasks as f64;
+    Report(vec![("bytes_per_task", each), ("rss_per_task", each), ("tasks", tasks as f64)])
+}
