@@ -91,17 +91,31 @@ own_make(struct contract *contract, struct own *own, unsigned entries)
 	return (NULL);
 }
 
-/* Wait until it is ready, and keep it so; the status. */
+/*
+ * Wait until it is ready, and keep it so; the status.  The task is seen to end
+ * while the reactor may be about to wake it: its memory stays until then.
+ */
 static inline int
 own_wait(struct contract *contract, struct own *own)
 {
-	struct watcher watcher = { .aio = own->aio, .keeps = true };
-	int status = watcher_start(contract, &watcher);
+	struct watcher *watcher = calloc(1, sizeof(*watcher));
+	int status;
 
-	if (status == 0) {
-		status = watcher_end(&watcher);
-		own->event = watcher.event;
+	if (watcher == NULL) {
+		return (-ENOMEM);
 	}
+	watcher->aio = own->aio;
+	watcher->keeps = true;
+	watcher->release = watcher_release;
+	status = watcher_start(contract, watcher);
+	if (status < 0) {
+		free(watcher);
+		return (status);
+	}
+	filch_task_ref(&watcher->task);
+	status = watcher_end(watcher);
+	own->event = watcher->event;
+	filch_task_unref(&watcher->task);
 	return (status);
 }
 
