@@ -136,7 +136,7 @@ unsigned filch__kqueue_slots_take(struct filch__kqueue *kq,
 /*
  * Free the slots of what the kernel did not take.  True if jobs of ours are
  * there, or on their way: then, if it is_short of room, ks is fed when one of
- * them ends.  *ret_others: other shards wait for slots.  Shard's lock held.
+ * them ends.  *ret_others: others wait, and are to be fed.  Shard's lock held.
  */
 bool filch__kqueue_slots_give_back(struct filch__kqueue *kq,
     struct filch__kqueue_shard *ks, const uint32_t *indices, unsigned count,

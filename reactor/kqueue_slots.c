@@ -143,7 +143,9 @@ filch__kqueue_slots_give_back(struct filch__kqueue *kq,
 	if (is_short) {
 		room_settle(kq, ks, is_fed);
 	}
-	*ret_others = kq->hungry > (ks->is_hungry ? 1u : 0u);
+	/* the kernel has no room for others either, until a job ends */
+	*ret_others =
+	    (!is_fed || !is_short) && kq->hungry > (ks->is_hungry ? 1u : 0u);
 	filch__lock_leave(&kq->room);
 	return (is_fed);
 }

@@ -5,6 +5,10 @@
  */
 #include "helpers.h"
 
+#include <sys/socket.h>
+
+#include <aio.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -330,4 +334,40 @@ Test(driver_kqueue, a_kernel_without_jobs_is_refused)
 	(void)unsetenv("FILCH_DRIVER");
 	cr_assert_eq(filch_executor_create(&options, &executor), 0);
 	cr_assert_eq(filch_executor_driver(executor), FILCH_DRIVER_POSIX);
+}
+
+/* A refusal frees slots, but is no room: it must not feed others in a ring. */
+Test(driver_kqueue, no_room_in_the_kernel_is_not_asked_for_again_and_again)
+{
+	static struct aiocb own[12];
+	struct kqueue_model_counts counts;
+	int pair[2];
+	char byte;
+	unsigned i;
+
+	model.max_aio_queue_per_proc = 16;
+	model.slow = 1000;
+	model.delay_us = 20000;
+	start(4);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	for (i = 0; i < 12; i++) {
+		own[i].aio_fildes = pair[0];
+		own[i].aio_buf = &byte;
+		own[i].aio_nbytes = 1;
+		cr_assert_eq(aio_read(&own[i]), 0);
+	}
+	run_readers(64, 4);
+	kqueue_model_counts(&counts);
+	/* some thousands, when jobs end and the monitor looks; or a ring */
+	cr_assert_lt(counts.calls_listio, 50000);
+	cr_assert_eq(close(pair[1]), 0);
+	for (i = 0; i < 12; i++) {
+		const struct aiocb *one = &own[i];
+
+		while (aio_error(one) == EINPROGRESS) {
+			(void)aio_suspend(&one, 1, NULL);
+		}
+		(void)aio_return(&own[i]);
+	}
+	cr_assert_eq(close(pair[0]), 0);
 }
