@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""scripts/bench: filch beside the bare limits and its peers, in turns."""
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import platform
+import sys
+
+from . import counts, file, peers, workloads
+from .contestants import COMMANDS, PEERS, Field, fio_run, missing
+from .report import Report
+from .runner import (BLOCK, ROOT, Failed, Samples, commit, cpu_model, machine,
+                     run, words)
+
+
+class Bench:
+    """The rounds: each row, and in it each program, in turn."""
+
+    def __init__(self, field, rows, lines):
+        self.options = field.options
+        self.field = field
+        self.rows = [(row, COMMANDS[row.workload](field, row))
+                     for row in rows]
+        self.samples = Samples()
+        self.report = Report(self.samples)
+        self.failures = {}
+        self.lines = lines  # where the JSON Lines go
+
+    @staticmethod
+    def run(contestant):
+        if contestant.fio:
+            return fio_run(contestant.command)
+        return run(contestant.command, contestant.environment)
+
+    def attempt(self, row, contestant):
+        """What it printed; a program that failed is not tried again."""
+        name = words(contestant.command, contestant.environment)
+        if name in self.failures:
+            return []
+        try:
+            if missing(contestant):
+                raise Failed(f"{contestant.label}: is not built")
+            found = self.run(contestant)
+            for one in found:
+                if one.get("errors", 0) != 0:
+                    raise Failed(f"{contestant.label}: {one['errors']} errors")
+            return found
+        except (Failed, OSError) as error:
+            self.failures[name] = (row.name, str(error))
+            peers.say(f"{row.name}: {error}")
+            return []
+
+    def keep(self, row, contestant, found, index):
+        for one in found:
+            name = (f"{row.name} {one['bench']}" if row.workload == "sched"
+                    else row.name)
+            print(json.dumps({
+                "round": index, "row": name, "program": contestant.label,
+                "command": words(contestant.command, contestant.environment),
+                "load": os.getloadavg()[0], **self.field.facts, "found": one}),
+                  file=self.lines, flush=True)
+            for figure in row.figures:
+                value = workloads.figure(one, figure.path)
+                if value is not None:
+                    self.samples.add(Report.key(
+                        name, figure, contestant.label), value)
+                    self.report.line(row.workload, name, figure,
+                                     contestant.label)
+
+    def tune(self):
+        """Of each program's settings the best, in a run of its own."""
+        for row, contestants in self.rows:
+            for contestant in contestants:
+                if len(contestant.variants) > 1:
+                    self.choose(row, contestant)
+
+    def choose(self, row, contestant):
+        figure = row.figures[0]
+        best = None
+        for index in range(len(contestant.variants)):
+            contestant.chosen = index
+            found = self.attempt(row, contestant)
+            value = workloads.figure(found[0], figure.path) if found else None
+            if value is not None and (best is None or
+                                      (value > best[0]) == figure.more):
+                best = (value, index)
+        contestant.chosen = best[1] if best is not None else 0
+
+    def measure(self):
+        for index in range(self.options.rounds):
+            peers.say(f"round {index + 1} of {self.options.rounds}")
+            for row, contestants in self.rows:
+                for contestant in contestants:
+                    self.keep(row, contestant,
+                              self.attempt(row, contestant), index)
+
+
+def facts(options):
+    """What every line of the results says."""
+    return {"commit": commit(), "cpu": cpu_model(), "cores": os.cpu_count(),
+            "kernel": f"{platform.system()} {platform.release()}",
+            "seed": options.seed, "workers": options.workers}
+
+
+def check(field):
+    """Reads whose every byte is compared, once by each program that knows
+    what the file holds; who reads wrong is left out."""
+    row = workloads.Row("read", "read checked", (), depth=8)
+    wrong = []
+    for contestant in COMMANDS["read"](field, row):
+        if contestant.fio:
+            continue
+        try:
+            found = run(contestant.command + ["--verify=1",
+                                              "--number_ios=2000"],
+                        contestant.environment)
+            if not found or found[0].get("errors") != 0:
+                raise Failed("read other bytes than were written")
+        except (Failed, OSError) as error:
+            peers.say(f"{contestant.label}: {error}")
+            wrong.append(contestant.label.split(" ")[0])
+    field.peers = [peer for peer in field.peers if peer not in wrong]
+    return not {"filch", "raw_uring", "raw_pread"} & set(wrong)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"bench: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse():
+    parser = Parser(
+        prog="scripts/bench", description="Measure filch beside the bare "
+        "limits and its peers, in turns, and print a table.  Results, table "
+        "and plots are kept under build/bench/.", allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true",
+                        help="one short round: a few minutes")
+    parser.add_argument("--only", metavar="WORKLOAD[,...]",
+                        default=",".join(workloads.NAMES),
+                        help="some of " + ",".join(workloads.NAMES))
+    parser.add_argument("--peers", metavar="PEER[,...]",
+                        default=",".join(PEERS), help="some of "
+                        + ",".join(PEERS) + "; empty for none")
+    parser.add_argument("--rounds", type=int, metavar="N",
+                        help="5, or 1 with --quick")
+    parser.add_argument("--seconds", type=int, metavar="S",
+                        help="of each run of reads: 3, or 1 with --quick")
+    parser.add_argument("--workers", type=int, default=2, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--counts", action="store_true",
+                        help="count system calls and instructions instead")
+    parser.add_argument("--list", action="store_true",
+                        help="the workloads and peers there are")
+    parser.add_argument("--bin", metavar="DIR",
+                        help="where our programs are; nothing is built then")
+    parser.add_argument("--directory", default=str(ROOT / "build"),
+                        metavar="DIR", help="where files are made and read")
+    parser.add_argument("--output", default=str(ROOT / "build/bench"),
+                        metavar="DIR", help="where results are kept")
+    options = parser.parse_args()
+    options.only = choices(parser, "--only", options.only, workloads.NAMES)
+    options.peers = choices(parser, "--peers", options.peers, PEERS)
+    if not options.only:
+        parser.error("--only: must name a workload")
+    quick = options.quick
+    options.rounds = (1 if quick else 5) if options.rounds is None \
+        else options.rounds
+    options.seconds = (1 if quick else 3) if options.seconds is None \
+        else options.seconds
+    if options.rounds < 1 or options.seconds < 1 or options.seed < 0:
+        parser.error("--rounds, --seconds: must be at least 1; --seed: 0")
+    if not 1 <= options.workers <= 256:
+        parser.error("--workers: must be from 1 to 256")
+    return options
+
+
+def choices(parser, option, text, known):
+    found = [name for name in text.split(",") if name]
+    for name in found:
+        if name not in known:
+            parser.error(f"{option}: '{name}' must be one of "
+                         + ",".join(known))
+    return found
+
+
+def show_list():
+    for name in workloads.NAMES:
+        print(f"{name:15} {workloads.WHAT[name]}")
+    for name, (_, takes) in PEERS.items():
+        part = ",".join(w for w in workloads.NAMES if w in takes)
+        print(f"{name:15} peer in {part}")
+
+
+def take_part(field, options, directory, stem):
+    """Measure, print and keep; the exit code."""
+    with open(directory / f"{stem}.jsonl", "w", encoding="utf-8") as lines:
+        begun = os.getloadavg()[0]
+        if options.counts:
+            return counts.main(field, lines)
+        bench = Bench(field, [row for name in options.only for row in
+                              workloads.rows(name, options.quick)], lines)
+        bench.tune()
+        bench.measure()
+    command = " ".join(["scripts/bench"] + sys.argv[1:])
+    text = bench.report.markdown(
+        f"{machine()}; {options.workers} workers; medians (smallest.."
+        f"largest) of {options.rounds} alternated rounds, reads for "
+        f"{options.seconds} s each; load {begun:.2f} before: `{command}`.  "
+        "Bold is the best of a row.")
+    for row, reason in bench.failures.values():
+        text += f"\nNot run: {row}: {reason}\n"
+    (directory / f"{stem}.md").write_text(text, encoding="utf-8")
+    plots = bench.report.plots(directory, stem)
+    print(text)
+    print(f"bench: {directory}/{stem}.jsonl, .md and {len(plots)} plots",
+          file=sys.stderr)
+    ours = [reason for _, reason in bench.failures.values()
+            if reason.startswith(("filch:", "sched:", "wake:", "raw_"))]
+    return 1 if ours else 0
+
+
+def main():
+    options = parse()
+    if options.list:
+        show_list()
+        return 0
+    build = options.bin is None
+    if build:
+        options.bin = str(ROOT / "build/release/bin")
+        if not peers.build_own():
+            return 1
+    takes = set(options.only)
+    wanted = [] if options.counts else [
+        peer for peer in options.peers if PEERS[peer][1] & takes]
+    field = Field(options, peers.get(wanted, options.bin, build),
+                  facts(options))
+    directory = pathlib.Path(options.output)
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    with contextlib.ExitStack() as stack:
+        size = (64 if options.quick else 512) * BLOCK
+        if "read" in takes or options.counts:
+            options.read_file = stack.enter_context(
+                file.make(field, size, lock=True))
+            if not check(field):
+                return 1
+        if "mixed" in takes and not options.counts:
+            options.mixed_file = stack.enter_context(
+                file.make(field, size, lock=True))
+        return take_part(field, options, directory, stem)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Counts that do not depend on the machine's mood: system calls and
+instructions an operation.  Each program runs twice, for few operations and
+for many; the difference leaves out what starting and ending cost."""
+import json
+import re
+import shutil
+
+from . import peers
+from .contestants import Field
+from .runner import Failed, machine, output
+
+FEW, MANY = 50000, 250000
+DEPTHS = (1, 64)
+
+
+def strace(command):
+    """System calls of all threads, by strace's table."""
+    _, said = output(["strace", "-c", "-f", "-qq", *command])
+    total = 0
+    for line in said.splitlines():
+        # % time, seconds, usecs/call, calls, [errors], name
+        parts = line.split()
+        if len(parts) >= 5 and parts[0][0].isdigit() and \
+                parts[-1] != "total":
+            total += int(parts[3])
+    if total == 0:
+        raise Failed("strace: no table")
+    return total
+
+
+def perf(event, command):
+    _, said = output(["perf", "stat", "-x", ",", "-e", event, *command])
+    for line in said.splitlines():
+        parts = line.split(",")
+        if len(parts) > 2 and parts[2].startswith(event) and \
+                parts[0].isdigit():
+            return int(parts[0])
+    raise Failed(f"perf: {event} is not counted here")
+
+
+def valgrind(command):
+    _, said = output(["valgrind", "--tool=callgrind",
+                      "--callgrind-out-file=/dev/null", *command])
+    found = re.search(r"Collected : (\d+)", said)
+    if found is None:
+        raise Failed("valgrind: no count")
+    return int(found.group(1))
+
+
+# What counts, the best first.  A traced system call takes so long that a
+# program which adapts to its speed makes others than without; perf's own
+# counting of them is cheap.
+COUNTERS = {
+    "system calls": (
+        ("perf", lambda command: perf("raw_syscalls:sys_enter", command)),
+        ("strace", strace)),
+    "instructions": (
+        ("perf", lambda command: perf("instructions:u", command)),
+        ("valgrind", valgrind)),
+}
+
+
+def choose(counters):
+    """The first that works here, with its name; or nothing."""
+    for name, counter in counters:
+        try:
+            if shutil.which(name) is not None:
+                counter(["true"])
+                return name, counter
+        except (Failed, OSError):
+            pass
+    return None, None
+
+
+def each(counter, command):
+    few, many = (counter(command + [f"--number_ios={count}"])
+                 for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def main(field: Field, lines):
+    options = field.options
+    chosen = {what: choose(counters)
+              for what, counters in COUNTERS.items()}
+    programs = {"filch": [field.own("filch"), "bench"],
+                "raw_uring": [field.own("raw_uring")]}
+    failed = False
+    print(f"{machine()}; {options.workers} workers; hot 4 KiB reads; "
+          f"system calls by {chosen['system calls'][0] or 'nobody'}, "
+          "instructions in user space by "
+          f"{chosen['instructions'][0] or 'nobody'}\n")
+    print("| QD | program | system calls an operation "
+          "| instructions an operation |\n|---|---|---|---|")
+    for depth in DEPTHS:
+        for label, program in programs.items():
+            command = program + [
+                f"--filename={options.read_file}", "--rw=randread",
+                "--bs=4k", f"--iodepth={depth}", "--lat=0", "--runtime=600",
+                f"--workers={options.workers}", f"--seed={options.seed}",
+                "--output=json"]
+            found = {}
+            for what, (_, count) in chosen.items():
+                try:
+                    found[what] = each(count, command) if count else None
+                except Failed as error:
+                    peers.say(f"{label} QD {depth}: {what}: {error}")
+                    found[what] = None
+                    failed = True
+            print(json.dumps({
+                "program": label, "iodepth": depth, "per_operation": found,
+                "by": {what: by for what, (by, _) in chosen.items()},
+                **field.facts}), file=lines, flush=True)
+            print(f"| {depth} | {label} | {shown(found['system calls'], 3)} "
+                  f"| {shown(found['instructions'], 0)} |", flush=True)
+    return 1 if failed else 0
+
+
+def shown(value, digits):
+    return "-" if value is None else f"{value:.{digits}f}"

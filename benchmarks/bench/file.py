@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The file under test: what --verify knows, and locked in memory if it is to
+be hot, since the kernel drops cached pages behind one's back."""
+import contextlib
+import ctypes
+import mmap
+import os
+import resource
+import tempfile
+
+from .peers import say
+from .runner import output
+
+
+@contextlib.contextmanager
+def make(field, size, lock):
+    """The name of a file of size bytes, there for as long as the context."""
+    with tempfile.NamedTemporaryFile(dir=field.options.directory,
+                                     prefix="bench.") as made:
+        os.posix_fallocate(made.fileno(), 0, size)
+        # Verified writing fills the file with what verified reading expects.
+        output([field.own("raw_pread"), "--rw=write", "--verify",
+                "--overwrite", "--number_ios=1", f"--size={size}",
+                f"--seed={field.options.seed}", made.name])
+        with locked(made.fileno(), size) if lock \
+                else contextlib.nullcontext():
+            yield made.name
+
+
+@contextlib.contextmanager
+def locked(descriptor, size):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
+                          ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    libc.mlock.argtypes = libc.munmap.argtypes = (ctypes.c_void_p,
+                                                  ctypes.c_size_t)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK,
+                           (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED,
+                        descriptor, 0)
+    if address in (None, ctypes.c_void_p(-1).value) or \
+            libc.mlock(address, size) != 0:
+        say("the file cannot be locked in memory: "
+            + os.strerror(ctypes.get_errno()))
+    try:
+        yield
+    finally:
+        if address not in (None, ctypes.c_void_p(-1).value):
+            libc.munmap(address, size)

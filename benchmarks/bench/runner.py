@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What benchmarks/compare and scripts/bench share: programs that print JSON,
+their figures over the rounds, the machine and the file that is read."""
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BLOCK = 1 << 20
+
+
+class Failed(Exception):
+    """A program did not run to its end; the reason is its last words."""
+
+
+class Samples:
+    """All that a program said, by figure, over the rounds."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, key, value):
+        if value is not None:
+            self.values.setdefault(key, []).append(value)
+
+    def has(self, key):
+        return bool(self.values.get(key))
+
+    def median(self, key):
+        return statistics.median(self.values[key])
+
+    def text(self, key, scale=1.0, digits=0):
+        """Median and spread, or a dash."""
+        if not self.has(key):
+            return "-"
+        low, high = min(self.values[key]), max(self.values[key])
+        middle = self.median(key)
+        if low == high:
+            return f"{middle / scale:.{digits}f}"
+        return (f"{middle / scale:.{digits}f} ({low / scale:.{digits}f}"
+                f"..{high / scale:.{digits}f})")
+
+
+def words(command, env=None):
+    """The command as one would type it, which is also its name."""
+    return " ".join([f"{name}={value}" for name, value in (env or {}).items()]
+                    + [str(part) for part in command])
+
+
+def output(command, env=None):
+    """What a program prints on standard output and on standard error."""
+    done = subprocess.run([str(part) for part in command], text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False,
+                          env={**os.environ, **(env or {})})
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["nothing said"]
+        raise Failed(f"{pathlib.Path(command[0]).name}: "
+                     f"exit {done.returncode}: {said[-1]}")
+    return done.stdout, done.stderr
+
+
+def run(command, env=None):
+    """The objects that a program prints, one a line."""
+    try:
+        return [json.loads(line)
+                for line in output(command, env)[0].splitlines()]
+    except json.JSONDecodeError as error:
+        raise Failed(f"{pathlib.Path(command[0]).name}: "
+                     f"no JSON: {error}") from error
+
+
+def cpu_model():
+    try:
+        for line in open("/proc/cpuinfo", encoding="utf-8"):
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit():
+    return subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        check=False).stdout.strip() or "no commit"
+
+
+def machine():
+    return (f"{datetime.date.today()}, {commit()}, {os.cpu_count()} x "
+            f"{cpu_model()}, {platform.system()} {platform.release()}")
+
+
+def make_file(directory, size):
+    """A file of random bytes, so that nothing can be shared or left out."""
+    made = tempfile.NamedTemporaryFile(
+        dir=directory, prefix="compare.", delete=True)
+    for _ in range(size // BLOCK):
+        made.write(os.urandom(BLOCK))
+    made.flush()
+    os.fsync(made.fileno())
+    return made

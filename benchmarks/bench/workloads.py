@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The workloads: their rows, and the figures that a row is about."""
+import dataclasses
+
+NAMES = ("sched", "read", "wake", "memory")
+WHAT = {
+    "sched": "the scheduler alone: spawns, chains, yields, wakes, skynet",
+    "read": "4 KiB random reads, hot and O_DIRECT, at several depths",
+    "wake": "from an event to the task that waits for it; idleness",
+    "memory": "bytes a parked task",
+}
+LATENCIES = ("eventfd", "timer", "eventfd_busy", "timer_busy", "outside",
+             "task")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A number of a program's report, and how it is shown."""
+    path: str
+    text: str
+    scale: float = 1.0
+    digits: int = 0
+    more: bool = False  # is better
+
+
+@dataclasses.dataclass
+class Row:
+    """What all contestants do in turn.  Its programs are told the options;
+    only sched prints several of bench at once."""
+    workload: str
+    name: str
+    figures: tuple
+    pin: int = 0
+    depth: int = 1
+    direct: bool = False
+    bench: str = ""
+    names: dict = dataclasses.field(default_factory=dict)
+
+
+IOPS = Figure("iops", "k/s", 1e3, 1, True)
+CPU = Figure("cpu_ns_per_op", "CPU ns an operation")
+SPREAD = (Figure("lat_ns.p99", "p99 us", 1e3, 1),
+          Figure("lat_ns.p999", "p99.9 us", 1e3, 1))
+DELAYS = (Figure("p50_ns", "p50 us", 1e3, 1),
+          Figure("p99_ns", "p99 us", 1e3, 1),
+          Figure("p999_ns", "p99.9 us", 1e3, 1))
+
+
+def where(pin):
+    return "pinned" if pin else "free"
+
+
+def rows(workload, quick):
+    """The rows of a workload, in the order in which they run."""
+    found = []
+    if workload == "memory":
+        return [Row("memory", f"memory {bench}",
+                    (Figure("bytes_per_task", "bytes a task"),), bench=bench)
+                for bench in ("parked", "parked_timer")]
+    for pin in (0, 1):
+        if workload == "sched":
+            found.append(Row("sched", f"sched {where(pin)}",
+                             (Figure("ns_per_op", "ns", 1.0, 1),), pin))
+        elif workload == "wake":
+            found += [Row("wake", f"wake {bench} {where(pin)}", DELAYS, pin,
+                          bench=bench) for bench in LATENCIES]
+        else:
+            depths = (32,) if workload == "mixed" else (1, 32) if quick else (
+                1, 8, 32, 128)
+            figures = (IOPS, CPU) if workload == "read" else (IOPS,) + SPREAD
+            found += [Row(workload, f"{workload} {kind} QD {depth} "
+                          f"{where(pin)}", figures, pin, depth,
+                          kind == "direct")
+                      for kind in ("hot", "direct") for depth in depths]
+    if workload == "wake":
+        found.append(Row("wake", "wake idle", (
+            Figure("cpu_percent", "CPU %", 1.0, 3),
+            Figure("wakes_per_s", "wakes a second", 1.0, 2)), bench="idle"))
+        found.append(Row("wake", "wake stuck", (
+            Figure("delay_ms", "longest delay, ms", 1.0, 2),
+            Figure("delay_p99_ms", "p99 of delays, ms", 1.0, 2)),
+            bench="stuck"))
+    return found
+
+
+def figure(found, path):
+    """The number at path in a report, or None."""
+    for part in path.split("."):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(part)
+    return found if isinstance(found, (int, float)) else None

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# scripts/bench, with our own programs alone.
+# Arguments: filch, scripts/bench, the folder of the benchmarks' programs.
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
+filch=$2
+bin=$3
+
+refused frob --frob
+refused "only: 'frob'" --only=frob
+refused only: --only=
+refused "peers: 'frob'" --peers=tbb,frob
+refused rounds --rounds=0
+refused rounds --rounds=x
+refused workers --workers=0
+run 0 --list
+grep -q '^sched ' "$work/out" || fail "--list: no sched"
+
+run 0 --quick --only=sched --peers= --bin="$bin" --output="$work/results"
+for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
+	yield_many ping_pong skynet_1M; do
+	for where in free pinned; do
+		grep -q "^| sched $where $bench .*filch.* 1.00 |$" \
+			"$work/out" || fail "no row for $bench, $where"
+	done
+done
+jq -es 'length == 12 and all(.found.ns_per_op > 0 and .seed == 1
+	and (.cpu | length) > 0 and .cores > 0 and (.kernel | length) > 0
+	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
+	fail "the results"
+
+# A program that is not there is told, and its row is left out.
+run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
+grep -q 'is not built' "$work/err" || fail "no word of the missing program"
