@@ -24,7 +24,7 @@ struct filch_aio {
 
 static bool aio_look(const struct filch_aio *aio, const struct filch_task *task,
     struct filch_aio_event *ret_event, int *ret_status);
-static bool aio_is_unreaped(const struct filch_aio *aio);
+static void aio_tell_again(const struct filch_aio *aio);
 
 int
 filch_registrar_submit(const struct filch_registrar *registrar,
@@ -186,9 +186,7 @@ filch_aio_poll_ready(struct filch_aio *aio, struct filch_task *task,
 			task };
 
 		filch__waker_slot_register(&aio->registration->waker, &waker);
-		if (aio_is_unreaped(aio)) {
-			filch__registration_notify(aio->registration);
-		}
+		aio_tell_again(aio);
 		/* what came before the waker stood there woke nobody */
 		if (!aio_look(aio, task, ret_event, ret_status)) {
 			return (FILCH_PENDING);
@@ -251,17 +249,19 @@ filch_aio_destroy(struct filch_aio *aio)
 }
 
 /*
- * True if what was told and cleared is still to be reaped: a kernel that
- * repeats such an event until then is kept from it, so this does it instead.
+ * What was told and cleared may still be to be reaped.  A kernel that repeats
+ * such an event until then was kept from it, and may go on now.
  */
-static bool
-aio_is_unreaped(const struct filch_aio *aio)
+static void
+aio_tell_again(const struct filch_aio *aio)
 {
 	struct filch__registration *registration = aio->registration;
 
 	/* relaxed: published by the readiness word, when it was told */
-	return (filch__ptr_load_relaxed(&registration->told) != NULL &&
-	    aio->reactor->driver->source_is_unreaped(registration));
+	if (filch__ptr_load_relaxed(&registration->told) != NULL) {
+		aio->reactor->driver->source_tell_again(
+		    aio->reactor, registration);
+	}
 }
 
 /*

@@ -119,11 +119,12 @@ struct filch__driver {
 	 */
 	int (*source_kqueue)(const struct filch__reactor *reactor);
 	/*
-	 * By who polls it, and finds it not ready: true if the completion that
-	 * was told last (registration->told) is still the source's state, since
-	 * nobody has reaped it.  NULL as the above.
+	 * By who polls it, and finds it not ready, if registration->told: let
+	 * the kernel tell again of what it was kept from repeating, unless that
+	 * was reaped.  NULL as the above.
 	 */
-	bool (*source_is_unreaped)(struct filch__registration *registration);
+	void (*source_tell_again)(const struct filch__reactor *reactor,
+	    struct filch__registration *registration);
 
 	/* ---- registered files and memory; NULL where there are none ---- */
 

@@ -484,5 +484,5 @@ const struct filch__driver filch__driver_kqueue = {
 	.source_submit = kqueue_source_submit,
 	.source_cancel = kqueue_source_cancel,
 	.source_kqueue = kqueue_source_kqueue,
-	.source_is_unreaped = filch__kqueue_source_is_unreaped,
+	.source_tell_again = filch__kqueue_source_tell_again,
 };

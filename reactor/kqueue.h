@@ -22,7 +22,8 @@
  *           The slot's: generation and op, and that the job is looked at,
  *           cancelled or reaped by one thread at a time, and is the one meant.
  *           The driver's `room`: free slots, and who may have how many.
- *           In this order.  The event of a job may be read before the call
+ *           In this order.  The driver's `tell`, outside of all: a source's
+ *           event that repeats is either muted and told, or let go on.  The event of a job may be read before the call
  *           that submitted it returns: so a slot is filled before, and after
  *           it only looked at with its lock, if at all.
  * Fairness  Of those that wait for slots (hungry) none takes more than its
@@ -85,6 +86,7 @@ struct filch__kqueue {
 	struct filch__kqueue_shard *shards;   /* (i) */
 	struct filch__poll_set set;
 	uint32_t feed_next; /* the thread's: which shard is fed first */
+	struct filch__lock tell;
 	FILCH__CACHE_ALIGNED struct filch__lock room;
 	uint32_t free;       /* (l) first free slot; slot_count: none */
 	uint32_t free_count; /* (l) */
@@ -192,8 +194,9 @@ void filch__kqueue_feed(struct filch__reactor *reactor);
 void filch__kqueue_events(struct filch__reactor *reactor,
     const struct kevent *events, unsigned count);
 
-/* As filch__driver.source_is_unreaped. */
-bool filch__kqueue_source_is_unreaped(struct filch__registration *registration);
+/* As filch__driver.source_tell_again. */
+void filch__kqueue_source_tell_again(const struct filch__reactor *reactor,
+    struct filch__registration *registration);
 
 /* ---- driver_kqueue.c ---- */
 

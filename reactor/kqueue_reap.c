@@ -10,8 +10,11 @@
  * A user's source reaps for itself, later.  Until then the kernel repeats its
  * event if that is level-triggered: that of a list always, that of an aiocb
  * whose flags have none of EV_ONESHOT, EV_CLEAR and EV_DISPATCH.  It would be
- * all that this thread ever does; so it is deleted before the source is told.
- * Who reaps only what he was told of cannot have resubmitted it yet.
+ * all that this thread ever does; so it is disabled before the source is told,
+ * and deleted if the source has gone.  Who reaps only what he was told of
+ * cannot have resubmitted it yet.  When the source was cleared and is polled it
+ * is enabled: unless it was reaped it comes again.  (Whether it was reaped
+ * cannot be asked: a job resubmitted since looks the same, once it has ended.)
  *
  * Sources: kqueue(2) and aio(4) of FreeBSD; sys/event.h for EVFILT_LIO.
  */
@@ -31,6 +34,9 @@ struct harvest {
 
 static void job_ended(struct harvest *, const struct kevent *, uint64_t);
 static void source_ended(struct filch__reactor *, const struct kevent *);
+static void note_change(
+    const struct filch__kqueue *, uintptr_t, short, unsigned short, uint64_t);
+static short source_filter(const struct filch__registration *);
 static bool event_is_repeated(const struct kevent *);
 static void descriptor_ready(struct harvest *, const struct kevent *);
 
@@ -118,51 +124,79 @@ event_is_repeated(const struct kevent *event)
 	    (event->flags & (EV_ONESHOT | EV_CLEAR | EV_DISPATCH)) == 0);
 }
 
+/* Change the kernel's note of a user's job or list; it may have gone. */
+static void
+note_change(const struct filch__kqueue *kq, uintptr_t ident, short filter,
+    unsigned short flags, uint64_t token)
+{
+	struct kevent change;
+
+	/* every change replaces the token */
+	EV_SET(&change, ident, filter, flags, 0, 0, (void *)(uintptr_t)token);
+	/* ENOENT: it was reaped meanwhile */
+	(void)kevent(kq->kq, &change, 1, NULL, 0, NULL);
+}
+
+/* The filter that tells of a source. */
+static short
+source_filter(const struct filch__registration *registration)
+{
+	return (registration->interest == FILCH_INTEREST_AIO ? EVFILT_AIO
+							     : EVFILT_LIO);
+}
+
 /* A user's job, or list of jobs, has ended: tell its source. */
 static void
 source_ended(struct filch__reactor *reactor, const struct kevent *event)
 {
-	struct filch__registration *registration = filch__registration_acquire(
-	    &reactor->registrations, (uint64_t)(uintptr_t)event->udata);
+	struct filch__kqueue *kq = filch__kqueue_of(reactor);
+	uint64_t token = (uint64_t)(uintptr_t)event->udata;
+	struct filch__registration *registration =
+	    filch__registration_acquire(&reactor->registrations, token);
 	bool is_repeated = event_is_repeated(event);
-	bool is_single = event->filter == EVFILT_AIO;
-	struct kevent change;
+	bool may_repeat = registration != NULL &&
+	    event->filter == source_filter(registration);
 
+	filch__lock_take(&kq->tell);
 	if (is_repeated) {
-		EV_SET(&change, event->ident, event->filter, EV_DELETE, 0, 0,
-		    event->udata);
-		/* ENOENT: it was reaped meanwhile */
-		(void)kevent(
-		    filch__kqueue_of(reactor)->kq, &change, 1, NULL, 0, NULL);
+		note_change(kq, event->ident, event->filter,
+		    may_repeat ? EV_DISABLE : EV_DELETE, token);
 	}
 	if (registration == NULL) {
+		filch__lock_leave(&kq->tell);
 		return; /* its Aio has gone */
 	}
+	/* relaxed, both: published by the readiness word */
+	filch__ptr_store_relaxed(&registration->told,
+	    is_repeated && may_repeat ? (void *)event->ident : NULL);
 	if (registration->interest == FILCH_INTEREST_AIO) {
-		/* relaxed: published by the readiness word.  Of one that has
-		 * failed aio_error(2) does not tell whether it was reaped. */
 		filch__u64_store_relaxed(
 		    &registration->result, (uint64_t)-event->data);
-		filch__ptr_store_relaxed(&registration->told,
-		    is_repeated && is_single && event->data == 0
-			? (void *)event->ident
-			: NULL);
 	}
 	filch__registration_notify(registration);
+	filch__lock_leave(&kq->tell);
 	filch__registration_release(&reactor->registrations, registration);
 }
 
-bool
-filch__kqueue_source_is_unreaped(struct filch__registration *registration)
+void
+filch__kqueue_source_tell_again(const struct filch__reactor *reactor,
+    struct filch__registration *registration)
 {
-	/* relaxed: see source_ended(); only who polls reads and clears it */
-	const struct aiocb *cb = filch__ptr_load_relaxed(&registration->told);
+	struct filch__kqueue *kq = filch__kqueue_of(reactor);
+	uint32_t ready;
+	void *told;
 
-	if (aio_error(cb) == 0) {
-		return (true);
+	filch__lock_take(&kq->tell);
+	told = filch__ptr_load_relaxed(&registration->told); /* the lock */
+	ready = filch__readiness_bits(
+	    filch__readiness_load(&registration->readiness));
+	if (told != NULL &&
+	    (ready & (FILCH__READY_AIO | FILCH__READY_LIO)) == 0) {
+		filch__ptr_store_relaxed(&registration->told, NULL);
+		note_change(kq, (uintptr_t)told, source_filter(registration),
+		    EV_ENABLE, filch__registration_token(registration));
 	}
-	filch__ptr_store_relaxed(&registration->told, NULL);
-	return (false);
+	filch__lock_leave(&kq->tell);
 }
 
 /* A stream is ready: carry out what waits on it. */

@@ -77,6 +77,7 @@ filch__kqueue_slots_init(
 	}
 	kq->free_count = kq->slot_count;
 	filch__lock_init(&kq->room);
+	filch__lock_init(&kq->tell);
 	for (i = 0; i < FILCH__KQUEUE_LOCKS; i++) {
 		filch__lock_init(&kq->locks[i]);
 	}
@@ -92,6 +93,7 @@ filch__kqueue_slots_fini(struct filch__kqueue *kq)
 	for (i = 0; i < FILCH__KQUEUE_LOCKS; i++) {
 		filch__lock_fini(&kq->locks[i]);
 	}
+	filch__lock_fini(&kq->tell);
 	filch__lock_fini(&kq->room);
 	free(kq->slots);
 }

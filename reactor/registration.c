@@ -94,6 +94,14 @@ filch__registration_new(struct filch__registrations *table, unsigned interest,
 	return (0);
 }
 
+uint64_t
+filch__registration_token(const struct filch__registration *registration)
+{
+	/* relaxed: its generation stays as long as it is pinned */
+	return ((filch__u64_load_relaxed(&registration->pins) & ~PINS_MASK) |
+	    registration->index);
+}
+
 struct filch__registration *
 filch__registration_acquire(struct filch__registrations *table, uint64_t token)
 {

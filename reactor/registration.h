@@ -80,6 +80,10 @@ int filch__registration_new(struct filch__registrations *table,
     unsigned interest, unsigned entries_max,
     struct filch__registration **ret_registration, uint64_t *ret_token);
 
+/* Its token.  By who has it pinned. */
+uint64_t filch__registration_token(
+    const struct filch__registration *registration);
+
 /* Pin the registration of token; NULL if it is gone. */
 struct filch__registration *filch__registration_acquire(
     struct filch__registrations *table, uint64_t token);

@@ -20,10 +20,10 @@
  *   cancels anything.  Cancel by aio_cancel(2), then wait to be told.
  * - Without EV_ONESHOT, EV_CLEAR or EV_DISPATCH the kernel repeats the event of
  *   an aiocb until it is reaped, and it repeats that of a list in any case.  It
- *   is kept from that, and the source is told once; of an aiocb that succeeded
- *   and was not reaped, again by the poll after filch_aio_clear_ready().  Such
- *   an aiocb or list is reaped only after the source was told, and before its
- *   Aio goes: the kernel knows it by its address alone.
+ *   is kept from that, and the source is told once; of what was not reaped,
+ *   again by the poll after filch_aio_clear_ready().  Such an aiocb or list is
+ *   reaped only after the source was told, and before its Aio goes: the kernel
+ *   knows it by its address alone.
  * - The same aiocb or array is submitted again only after all of it was reaped.
  * - A list of which nothing was accepted is not told: lio_listio(2) has failed,
  *   and aio_error(2) says why for each.  Of one that was accepted in part the

@@ -52,6 +52,27 @@ no_spin(struct contract *contract)
 	return (NULL);
 }
 
+/* As long as one job is not reaped the list is told again, once a clear. */
+static const char *
+told_again(struct contract *contract)
+{
+	static struct list list;
+
+	CHECK_OK(open_file(contract));
+	CHECK_OK(list_make(contract, &list, ENTRIES));
+	CHECK_EQ(list_submit(&list, ENTRIES), 0);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		CHECK_OK(list_is_told(contract, &list));
+		CHECK_EQ(aiocb_return(&list.cbs[i]), 1);
+		own_clear(&list.own);
+	}
+	CHECK_EQ(own_look(contract, &list.own), 1);
+	CHECK_OK(list_run(contract, &list, ENTRIES));
+	filch_aio_destroy(list.own.aio);
+	(void)close(file);
+	return (NULL);
+}
+
 /* The Aio goes before the list has ended; then its memory is another's. */
 static const char *
 given_up_in_flight(struct contract *contract)
@@ -234,6 +255,7 @@ bad_entry_sigevent(struct contract *contract)
 static const struct own_row rows[] = {
 	OWN_ROW("used again, cleared and reaped in either order", reuse),
 	OWN_ROW("a list does not make the reactor spin", no_spin),
+	OWN_ROW("cleared and not reaped: told again", told_again),
 	OWN_ROW("given up in flight, and its memory used again",
 	    given_up_in_flight),
 	OWN_ROW("a wrong entry: EIO, the others run", bad_entry),

@@ -89,6 +89,26 @@ clear_then_return(struct contract *contract)
 	return (reuse(contract, true));
 }
 
+/* The next submission comes at once, before any other poll. */
+static const char *
+reuse_at_once(struct contract *contract)
+{
+	struct job job;
+
+	for (size_t i = 0; i < FLAGS_COUNT; i++) {
+		CHECK_OK(job_make_write(contract, &job, kevent_flags[i]));
+		for (int round = 0; round < 10 * ROUNDS; round++) {
+			CHECK_EQ(aiocb_submit(&job.cb), 0);
+			CHECK_OK(job_is_told(contract, &job));
+			CHECK_EQ(aiocb_return(&job.cb), 9);
+			own_clear(&job.own);
+		}
+		CHECK_EQ(own_look(contract, &job.own), 1);
+		job_end(&job);
+	}
+	return (NULL);
+}
+
 /* ---- events that repeat ---- */
 
 static const char *
@@ -258,6 +278,7 @@ static const struct own_row rows[] = {
 	OWN_ROW("submitted after the first poll", submit_after_first_poll),
 	OWN_ROW("used again: reaped, then cleared", return_then_clear),
 	OWN_ROW("used again: cleared, then reaped", clear_then_return),
+	OWN_ROW("used again at once", reuse_at_once),
 	OWN_ROW(
 	    "an event that repeats does not make the reactor spin", no_spin),
 	OWN_ROW("cleared and not reaped: told again", told_again),

@@ -50,7 +50,19 @@ list_submit(struct list *list, unsigned count)
 	return (rc < 0 ? -errno : 0);
 }
 
-/* Wait to be told, and clear it. */
+/* True if a job of the first count is still running. */
+static inline bool
+list_is_running(struct list *list, unsigned count)
+{
+	bool is_running = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		is_running |= aio_error(&list->cbs[i]) == EINPROGRESS;
+	}
+	return (is_running);
+}
+
+/* Wait to be told; it is ready then. */
 static inline const char *
 list_is_told(struct contract *contract, struct list *list)
 {
