@@ -13,6 +13,7 @@
 
 enum option_id {
 	OPT_RW,
+	OPT_RWMIXREAD,
 	OPT_BS,
 	OPT_IODEPTH,
 	OPT_BATCH,
@@ -30,6 +31,8 @@ enum option_id {
 	OPT_VERIFY,
 	OPT_SEED,
 	OPT_PIN,
+	OPT_STUCK,
+	OPT_STUCK_EVERY,
 	OPT_LAT,
 	OPT_RING_FLAGS,
 	OPT_OUTPUT,
@@ -44,6 +47,8 @@ static const struct {
 } table[OPT_COUNT] = {
 	[OPT_RW] = { "rw", "MODE",
 	    "randread, randwrite, read, write or randrw [randread]" },
+	[OPT_RWMIXREAD] = { "rwmixread", "N",
+	    "percent of randrw that is reads [50]" },
 	[OPT_BS] = { "bs", "SIZE", "bytes an operation [4k]" },
 	[OPT_IODEPTH] = { "iodepth", "N",
 	    "operations in flight for each worker [64]" },
@@ -70,6 +75,10 @@ static const struct {
 	    "check every byte that is read; alone it is 1 [0]" },
 	[OPT_SEED] = { "seed", "N", "of offsets and content [1]" },
 	[OPT_PIN] = { "pin", "0|1", "a CPU for each worker [0]" },
+	[OPT_STUCK] = { "stuck", "TIME",
+	    "a task keeps its worker so long, now and then [never]" },
+	[OPT_STUCK_EVERY] = { "stuck_every", "TIME",
+	    "from one such turn to the next [10ms]" },
 	[OPT_LAT] = { "lat", "0|1", "measure latencies [1]" },
 	[OPT_RING_FLAGS] = { "ring-flags", "NAME",
 	    "defer, coop or plain; only of raw_uring [defer]" },
@@ -111,6 +120,9 @@ apply_number(struct workload *w, enum option_id id)
 	const char *name = table[id].name;
 
 	switch (id) {
+	case OPT_RWMIXREAD:
+		return (
+		    argument_small(p, name, optarg, 0, 100, &w->read_percent));
 	case OPT_BS:
 		return (argument_number(
 		    p, name, optarg, 8, UINT64_C(1) << 26, &w->block_size));
@@ -158,6 +170,11 @@ apply(struct workload *w, enum option_id id)
 	case OPT_OVERWRITE:
 		w->overwrite = true;
 		return (0);
+	case OPT_STUCK:
+		return (argument_time(w->program, name, optarg, &w->stuck_ns));
+	case OPT_STUCK_EVERY:
+		return (argument_time(
+		    w->program, name, optarg, &w->stuck_every_ns));
 	case OPT_RUNTIME:
 		return (
 		    argument_time(w->program, name, optarg, &w->runtime_ns));
@@ -206,6 +223,8 @@ check(struct workload *w)
 		rule = "--bs: must be at most --size";
 	} else if (w->size / w->block_size > UINT32_MAX) {
 		rule = "--bs: must be at least 1/2^32 of --size";
+	} else if (w->stuck_ns >= w->stuck_every_ns) {
+		rule = "--stuck: must be less than --stuck_every";
 	} else if (w->batch > w->iodepth) {
 		rule = "--batch: must be at most --iodepth";
 	}
@@ -248,6 +267,8 @@ workload_parse(
 
 	*workload = (struct workload){ .program = program,
 		.rw = RW_RANDREAD,
+		.read_percent = 50,
+		.stuck_every_ns = UINT64_C(10000000),
 		.block_size = 4096,
 		.iodepth = 64,
 		.size = UINT64_C(512) << 20,

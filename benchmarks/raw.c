@@ -125,6 +125,7 @@ threads_run(struct raw_run *run, struct workload_stats *stats,
 	}
 	ret_outcome->elapsed_ns = workload_now_ns() - start_ns;
 	ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
+	ret_outcome->stuck_turns = run->threads[0].worker.stuck_turns;
 	ret_outcome->driver = run->engine->name;
 	pthread_barrier_destroy(&run->barrier);
 	return (status != 0 ? status : threads_error(run));

@@ -17,6 +17,8 @@ struct raw_worker {
 	char *buffers; /* iodepth blocks in a row, aligned for O_DIRECT */
 	void *state;   /* the engine's own */
 	uint64_t stop_ns;
+	uint64_t stuck_due_ns; /* when the loop computes next */
+	uint64_t stuck_turns;
 	unsigned index;
 	const char *operation; /* what failed, where the result is an error */
 };
@@ -35,12 +37,32 @@ struct raw_engine {
 /* The whole program.  Returns the exit code. */
 int raw_main(int argc, char **argv, const struct raw_engine *engine);
 
+/*
+ * A thread without an executor has nobody who would take over: what it
+ * computes it computes between two operations.
+ */
+static inline void
+raw_compute(struct raw_worker *worker)
+{
+	const struct workload *workload = worker->workload;
+	uint64_t now_ns;
+
+	if (workload->stuck_ns == 0 || worker->index != 0 ||
+	    (now_ns = workload_now_ns()) < worker->stuck_due_ns) {
+		return;
+	}
+	worker->stuck_due_ns = now_ns + workload->stuck_every_ns;
+	worker->stuck_turns++;
+	workload_compute(workload->stuck_ns);
+}
+
 /* The next operation, its content made where it is to be checked later. */
 static inline bool
 raw_next(struct raw_worker *worker, struct workload_step *step, void *buffer)
 {
 	const struct workload *workload = worker->workload;
 
+	raw_compute(worker);
 	if (tool_interrupted() ||
 	    !workload_next(&worker->cursor, workload, step)) {
 		return (false);

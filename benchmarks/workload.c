@@ -184,7 +184,8 @@ workload_next(struct workload_cursor *cursor, const struct workload *workload,
 	step->offset = block * workload->block_size;
 	step->kind = KIND_READ;
 	if (workload->rw == RW_RANDWRITE || workload->rw == RW_WRITE ||
-	    (workload->rw == RW_RANDRW && (random & 1) != 0)) {
+	    (workload->rw == RW_RANDRW &&
+		(random & 0xffff) % 100 >= workload->read_percent)) {
 		step->kind = KIND_WRITE;
 		cursor->writes++;
 		cursor->sync_due = sync_is_due(cursor, workload->fsync_every) ||

@@ -48,7 +48,10 @@ struct workload {
 	uint64_t number_ios; /* over all workers; 0 is no bound */
 	uint64_t seed;
 	uint64_t runtime_ns;
-	unsigned iodepth; /* per worker */
+	uint64_t stuck_ns; /* a task computes so long; 0 is no such task */
+	uint64_t stuck_every_ns;
+	unsigned read_percent; /* of RW_RANDRW */
+	unsigned iodepth;      /* per worker */
 	unsigned workers;
 	unsigned fsync_every;
 	unsigned fdatasync_every;
@@ -100,7 +103,8 @@ struct workload_step {
 struct workload_outcome {
 	const char *driver;
 	uint64_t elapsed_ns;
-	uint64_t cpu_ns; /* of all threads */
+	uint64_t cpu_ns;      /* of all threads */
+	uint64_t stuck_turns; /* of the task that computes */
 };
 
 /*
@@ -182,6 +186,17 @@ static inline uint64_t
 workload_cpu_ns(void)
 {
 	return (workload_clock_ns(CLOCK_PROCESS_CPUTIME_ID));
+}
+
+/* Keep the CPU for so long, as a task does that computes. */
+static inline void
+workload_compute(uint64_t ns)
+{
+	uint64_t until = workload_now_ns() + ns;
+
+	while (workload_now_ns() < until) {
+		continue;
+	}
 }
 
 #endif /* BENCH_WORKLOAD_H */

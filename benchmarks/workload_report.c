@@ -28,13 +28,14 @@ struct figures {
 
 static void
 report_json(const struct workload *w, const struct workload_stats *sum,
-    const struct figures *f, const char *driver)
+    const struct figures *f, const struct workload_outcome *outcome)
 {
 	printf("{\"driver\":\"%s\",\"rw\":\"%s\",\"bs\":%" PRIu64
 	       ",\"iodepth\":%u,\"batch\":%u,\"workers\":%u,\"size\":%" PRIu64
 	       ",\"runtime\":%.6g,\"number_ios\":%" PRIu64 ",\"filename\":",
-	    driver, rw_names[w->rw], w->block_size, w->iodepth, w->batch,
-	    w->workers, w->size, (double)w->runtime_ns / 1e9, w->number_ios);
+	    outcome->driver, rw_names[w->rw], w->block_size, w->iodepth,
+	    w->batch, w->workers, w->size, (double)w->runtime_ns / 1e9,
+	    w->number_ios);
 	if (w->filename == w->temporary) {
 		printf("null");
 	} else {
@@ -42,9 +43,12 @@ report_json(const struct workload *w, const struct workload_stats *sum,
 	}
 	printf(",\"overwrite\":%d,\"direct\":%d,\"lock\":%d,\"fsync\":%u"
 	       ",\"fdatasync\":%u,\"verify\":%d,\"seed\":%" PRIu64
-	       ",\"pin\":%d,\"lat\":%d,",
+	       ",\"pin\":%d,\"lat\":%d,\"rwmixread\":%u,\"stuck\":%.6g"
+	       ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64 ",",
 	    w->overwrite, w->direct, w->lock, w->fsync_every,
-	    w->fdatasync_every, w->verify, w->seed, w->pin, w->latency);
+	    w->fdatasync_every, w->verify, w->seed, w->pin, w->latency,
+	    w->read_percent, (double)w->stuck_ns / 1e9,
+	    (double)w->stuck_every_ns / 1e9, outcome->stuck_turns);
 	printf("\"iops\":%.0f,\"bytes_per_s\":%.0f,\"lat_ns\":{\"p50\":%" PRIu64
 	       ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64
 	       "},\"cpu_ns_per_op\":%.0f,\"operations\":%" PRIu64
@@ -107,7 +111,7 @@ workload_report(const struct workload *workload,
 	};
 
 	if (workload->json) {
-		report_json(workload, sum, &figures, outcome->driver);
+		report_json(workload, sum, &figures, outcome);
 	} else {
 		report_table(workload, sum, &figures, outcome->driver);
 	}

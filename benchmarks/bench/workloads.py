@@ -2,10 +2,12 @@
 """The workloads: their rows, and the figures that a row is about."""
 import dataclasses
 
-NAMES = ("sched", "read", "wake", "memory")
+NAMES = ("sched", "read", "mixed", "wake", "memory")
 WHAT = {
     "sched": "the scheduler alone: spawns, chains, yields, wakes, skynet",
     "read": "4 KiB random reads, hot and O_DIRECT, at several depths",
+    "mixed": "70 % reads, 30 % writes, fdatasync every 64 writes, beside a "
+             "task that blocks its worker for 2 ms every 10 ms",
     "wake": "from an event to the task that waits for it; idleness",
     "memory": "bytes a parked task",
 }

@@ -10,6 +10,17 @@ keys()
 	jq -c '[paths | map(tostring) | join(".")] | sort' "$work/out"
 }
 
+# stuck ARGUMENT...: a task that computes has its turns beside the others.
+stuck()
+{
+	run 0 "$@" --rw=randrw --rwmixread=100 --size=2m --runtime=200ms \
+		--stuck=2ms --stuck_every=5ms --iodepth=4 --verify \
+		--fdatasync=1 --output=json
+	jq -e '.stuck_turns > 1 and .stuck == 0.002 and .operations > 0
+		and .rwmixread == 100 and .syncs == 0' "$work/out" \
+		>/dev/null || fail "$*: report of --stuck"
+}
+
 # every_mode ARGUMENT...: all of --rw, in every way the options offer, with all
 # that is read checked and all that is written synced.
 every_mode()
@@ -39,6 +50,7 @@ fi
 run 0 bench --number_ios=100 --size=1m --output=json
 bench_keys=$(keys)
 every_mode bench
+stuck bench
 shift
 for filch; do
 	run 0 --help
@@ -48,6 +60,8 @@ for filch; do
 	refused --batch --iodepth=1 --batch=2
 	refused --driver --driver=frob
 	refused --runtime --runtime=5x
+	refused --rwmixread --rwmixread=101
+	refused --stuck --stuck=10ms
 	refused b a b
 
 	run 0 --number_ios=100 --size=1m --driver=posix --output=json
@@ -56,6 +70,7 @@ for filch; do
 		and .lat_ns.max >= .lat_ns.p999 and .lat_ns.p50 > 0' \
 		"$work/out" >/dev/null || fail "$filch: report"
 	every_mode
+	stuck
 
 	# What was not written by us is noticed, byte for byte.
 	head -c 1048576 /dev/zero >there

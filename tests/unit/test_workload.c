@@ -19,6 +19,7 @@ workload_of(enum workload_rw rw)
 	    .block_size = BLOCK,
 	    .size = BLOCK * BLOCKS,
 	    .seed = 7,
+	    .read_percent = 50,
 	    .workers = 3,
 	    .latency = true,
 	    .verify = true });
@@ -121,6 +122,19 @@ Test(sequence, mixed_is_about_half_writes)
 	unsigned writes = count(&cursor, &workload, KIND_WRITE);
 	cr_assert_gt(writes, 4500);
 	cr_assert_lt(writes, 5500);
+}
+
+Test(sequence, mixed_has_the_share_of_reads_it_was_told)
+{
+	struct workload workload = workload_of(RW_RANDRW);
+	struct workload_cursor cursor;
+
+	workload.number_ios = 30000;
+	workload.read_percent = 70;
+	workload_cursor_init(&cursor, &workload, 0);
+	unsigned reads = count(&cursor, &workload, KIND_READ);
+	cr_assert_gt(reads, 6700);
+	cr_assert_lt(reads, 7300);
 }
 
 Test(sequence, a_sync_follows_every_nth_write_the_last_too)

@@ -13,6 +13,7 @@
 
 #include <filch/filch.h>
 
+#include "bench_stuck.h"
 #include "interrupt.h"
 #include "tool.h"
 #include "workload.h"
@@ -71,6 +72,7 @@ struct run {
 		struct filch_sleep sleep;
 		bool asleep;
 	} progress;
+	struct bench_stuck stuck;
 };
 
 static int run_alloc(struct run *, struct workload_stats *);
@@ -102,6 +104,7 @@ bench_run(const struct workload *workload, struct workload_stats *stats,
 	if (rc == 0) {
 		ret_outcome->elapsed_ns = workload_now_ns() - run->start_ns;
 		ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
+		ret_outcome->stuck_turns = run->stuck.turns;
 		ret_outcome->driver =
 		    filch_driver_name(filch_executor_driver(run->executor));
 	} else {
@@ -411,6 +414,8 @@ run_drive(struct run *run)
 		progress = filch_executor_spawn_joinable(
 			       run->executor, &run->progress.task) == 0;
 	}
+	rc = bench_stuck_start(&run->stuck, run->executor,
+	    run->workload->stuck_ns, run->workload->stuck_every_ns);
 	while (run->spawned < run->unit_count && rc == 0) {
 		rc = filch_executor_spawn_joinable(
 		    run->executor, &run->units[run->spawned].task);
@@ -421,6 +426,7 @@ run_drive(struct run *run)
 
 		rc = rc == 0 ? joined : rc;
 	}
+	bench_stuck_stop(&run->stuck);
 	if (progress) {
 		filch_task_cancel(&run->progress.task);
 		(void)!filch_task_join(&run->progress.task);
