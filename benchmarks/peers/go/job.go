@@ -58,8 +58,8 @@ type slot struct {
 	buffer  []byte
 }
 
-func (j *job) slot(index int) *slot {
-	s := &slot{job: j, shard: &j.shards[index%shards], random: mix(j.seed+uint64(index)+1) | 1}
+func (j *job) slot(index int, buffer []byte) *slot {
+	s := &slot{job: j, shard: &j.shards[index%shards], random: mix(j.seed+uint64(index)+1) | 1, buffer: buffer}
 
 	s.left = ^uint64(0)
 	if j.numberIOs != 0 {
@@ -68,10 +68,6 @@ func (j *job) slot(index int) *slot {
 		if uint64(index) < j.numberIOs%slots {
 			s.left++
 		}
-	}
-	s.buffer = alignedBuffer(j.bs)
-	for i := range s.buffer {
-		s.buffer[i] = 0x5a
 	}
 	s.beganNS = s.now()
 	return s
@@ -180,10 +176,15 @@ func (j *job) measure() outcome {
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	memory := anonymousBytes()
+	buffers := alignedBuffer(j.slots() * j.bs)
+	for i := range buffers {
+		buffers[i] = 0x5a // touches the pages
+	}
 	cpu, begin := cpuNS(), nowNS()
 
 	for i := range j.slots() {
-		group.Go(func() { j.slot(i).run() })
+		s := j.slot(i, buffers[i*j.bs:(i+1)*j.bs:(i+1)*j.bs])
+		group.Go(s.run)
 	}
 	if j.mixed && j.options.stuck {
 		go j.stuck()

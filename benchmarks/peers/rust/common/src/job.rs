@@ -53,6 +53,8 @@ pub struct Job {
     slots_left: AtomicUsize,
     shards: Vec<Shard>,
     main: Thread,
+    /// Resident before there was a runtime.
+    memory: u64,
 }
 
 /// The sequence of operations of one slot.
@@ -104,6 +106,7 @@ impl Job {
             slots_left: AtomicUsize::new(options.slots()),
             shards: (0..THREADS_MAX).map(|_| Shard::default()).collect(),
             main: std::thread::current(),
+            memory: anonymous_bytes(),
         }))
     }
 
@@ -135,7 +138,6 @@ impl Job {
 
     /// Start lets all slots begin.  Returns when the last is done.
     fn measure(&self, start: impl FnOnce()) -> Outcome {
-        let memory = anonymous_bytes();
         let (cpu, begin) = (cpu_ns(), now_ns());
         let deadline = begin + self.options.runtime_ns;
 
@@ -143,7 +145,7 @@ impl Job {
         while self.slots_left.load(Acquire) != 0 && now_ns() < deadline {
             std::thread::park_timeout(Duration::from_nanos(deadline.saturating_sub(now_ns())));
         }
-        let memory = anonymous_bytes().saturating_sub(memory);
+        let memory = anonymous_bytes().saturating_sub(self.memory);
         self.stop.store(true, Relaxed);
         while self.slots_left.load(Acquire) != 0 {
             std::thread::park_timeout(Duration::from_millis(1));

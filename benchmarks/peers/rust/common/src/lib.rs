@@ -3,6 +3,7 @@
 //! operations, the accounting and the lines they print, as benchmarks/*.c
 //! have them, so that peers differ in how they carry an operation out only.
 
+pub mod cores;
 pub mod file;
 pub mod histogram;
 pub mod job;
@@ -12,6 +13,7 @@ pub mod sched;
 pub mod system;
 pub mod wake;
 
+pub use cores::Core;
 pub use histogram::Histogram;
 pub use job::{Job, Kind, Slot, Step};
 pub use options::Options;

@@ -92,11 +92,16 @@ fn set_cpus(cpus: &[usize]) {
     }
 }
 
-/// The calling thread to a CPU of its own, as worker index.
-pub fn pin(index: usize) {
+/// The CPU of worker index.
+pub fn cpu(index: usize) -> usize {
     let cpus = allowed();
 
-    set_cpus(&[cpus[index % cpus.len()]]);
+    cpus[index % cpus.len()]
+}
+
+/// The calling thread to a CPU of its own, as worker index.
+pub fn pin(index: usize) {
+    set_cpus(&[cpu(index)]);
 }
 
 /// Undo what the calling thread has from the pinned thread that made it.
