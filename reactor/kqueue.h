@@ -22,10 +22,11 @@
  *           The slot's: generation and op, and that the job is looked at,
  *           cancelled or reaped by one thread at a time, and is the one meant.
  *           The driver's `room`: free slots, and who may have how many.
- *           In this order.  The driver's `tell`, outside of all: a source's
- *           event that repeats is either muted and told, or let go on.  The event of a job may be read before the call
+ *           In this order.  The event of a job may be read before the call
  *           that submitted it returns: so a slot is filled before, and after
  *           it only looked at with its lock, if at all.
+ *           The driver's `tell`, outside of all: a source's event that repeats
+ *           is either muted and told, or let go on.
  * Fairness  Of those that wait for slots (hungry) none takes more than its
  *           share; the reactor thread, which frees slots, feeds the hungry in
  *           turn, whenever it wakes.  A shard says that it is hungry under
@@ -56,6 +57,14 @@
 /* Events read by one kevent(2), likewise. */
 #define FILCH__KQUEUE_EVENTS_MAX 128
 
+/*
+ * Events that repeat, of users' sources, that are remembered until they come
+ * again; and for how many turns of the thread.  They come again with the next
+ * events, unless there are more than one turn reads.
+ */
+#define FILCH__KQUEUE_SIGHTINGS_MAX  64
+#define FILCH__KQUEUE_SIGHTING_TURNS 8
+
 /* Locks of slots; a power of two.  Enough to hardly ever meet. */
 #define FILCH__KQUEUE_LOCKS 32
 
@@ -77,6 +86,14 @@ struct filch__kqueue_shard {
 	struct filch__parker parker;
 };
 
+/* An event that repeats, and has been seen once. */
+struct filch__kqueue_sighting {
+	uintptr_t ident;
+	uint64_t token;
+	uint64_t turn; /* 0: none */
+	short filter;
+};
+
 struct filch__kqueue {
 	FILCH__CACHE_ALIGNED filch__u32 park; /* (a) [PP1] of the thread */
 	int kq;                               /* (i) */
@@ -86,6 +103,9 @@ struct filch__kqueue {
 	struct filch__kqueue_shard *shards;   /* (i) */
 	struct filch__poll_set set;
 	uint32_t feed_next; /* the thread's: which shard is fed first */
+	uint64_t turn;      /* the thread's: batches of events so far */
+	struct filch__kqueue_sighting
+	    sightings[FILCH__KQUEUE_SIGHTINGS_MAX]; /* the thread's */
 	struct filch__lock tell;
 	FILCH__CACHE_ALIGNED struct filch__lock room;
 	uint32_t free;       /* (l) first free slot; slot_count: none */

@@ -12,9 +12,14 @@
  * whose flags have none of EV_ONESHOT, EV_CLEAR and EV_DISPATCH.  It would be
  * all that this thread ever does; so it is disabled before the source is told,
  * and deleted if the source has gone.  Who reaps only what he was told of
- * cannot have resubmitted it yet.  When the source was cleared and is polled it
- * is enabled: unless it was reaped it comes again.  (Whether it was reaped
- * cannot be asked: a job resubmitted since looks the same, once it has ended.)
+ * cannot have resubmitted it yet.  But an event can be read that is of the past:
+ * one whose job was just reaped, or of a list of which nothing was accepted;
+ * what stands at its address now is not to be disabled.  So such an event is
+ * believed when it comes the second time: one of the past does not.
+ *
+ * When the source was cleared and is polled its event is enabled: unless it was
+ * reaped it comes again.  (Whether it was reaped cannot be asked: a job
+ * resubmitted since looks the same, once it has ended.)
  *
  * Sources: kqueue(2) and aio(4) of FreeBSD; sys/event.h for EVFILT_LIO.
  */
@@ -50,6 +55,7 @@ filch__kqueue_events(
 	harvest.reactor = reactor;
 	harvest.leaving = (struct filch__kqueue_leaving){ .done.count = 0 };
 	harvest.reaped.count = 0;
+	filch__kqueue_of(reactor)->turn++;
 	/* [RT1] pairs with filch__reactor_is_quiet, which looks for jobs first:
 	 * of what is taken out now it knows by this only */
 	(void)filch__u64_exchange_seq_cst(&reactor->sleeping_until_ns, 0);
@@ -85,11 +91,16 @@ job_ended(struct harvest *harvest, const struct kevent *event, uint64_t token)
 {
 	struct filch__kqueue *kq = filch__kqueue_of(harvest->reactor);
 	uint32_t index = (uint32_t)(token & (FILCH__KQUEUE_SLOT_MARK - 1));
-	struct filch__kqueue_slot *slot = &kq->slots[index];
+	struct filch__kqueue_slot *slot;
 	struct filch__shard *shard;
 	struct filch_op *op;
 	int64_t result;
 
+	if (index >= kq->slot_count ||
+	    event->ident != (uintptr_t)&kq->slots[index].cb) {
+		return; /* a source that gave the kernel another token */
+	}
+	slot = &kq->slots[index];
 	filch__lock_take(filch__kqueue_slot_lock(kq, index));
 	if (slot->generation != (uint32_t)(token >> 32)) {
 		/* who submitted it was quicker, and took it back */
@@ -124,6 +135,39 @@ event_is_repeated(const struct kevent *event)
 	    (event->flags & (EV_ONESHOT | EV_CLEAR | EV_DISPATCH)) == 0);
 }
 
+/*
+ * True if an event that repeats has done so: it is none of the past.  With too
+ * many to remember it is believed at once, or none might ever be told.
+ */
+static bool
+event_is_repetition(struct filch__kqueue *kq, const struct kevent *event)
+{
+	uint64_t token = (uint64_t)(uintptr_t)event->udata;
+	struct filch__kqueue_sighting *room = NULL;
+	unsigned i;
+
+	for (i = 0; i < FILCH__KQUEUE_SIGHTINGS_MAX; i++) {
+		struct filch__kqueue_sighting *seen = &kq->sightings[i];
+
+		if (seen->turn == 0 ||
+		    seen->turn + FILCH__KQUEUE_SIGHTING_TURNS < kq->turn) {
+			room = seen;
+		} else if (seen->ident == event->ident &&
+		    seen->filter == event->filter && seen->token == token) {
+			seen->turn = 0;
+			return (true);
+		}
+	}
+	if (room == NULL) {
+		return (true);
+	}
+	room->ident = event->ident;
+	room->filter = event->filter;
+	room->token = token;
+	room->turn = kq->turn;
+	return (false);
+}
+
 /* Change the kernel's note of a user's job or list; it may have gone. */
 static void
 note_change(const struct filch__kqueue *kq, uintptr_t ident, short filter,
@@ -131,7 +175,11 @@ note_change(const struct filch__kqueue *kq, uintptr_t ident, short filter,
 {
 	struct kevent change;
 
-	/* every change replaces the token */
+#if defined(EV_KEEPUDATA)
+	/* should another source's have its address by now, it keeps its token */
+	flags |= EV_KEEPUDATA;
+#endif
+	/* else every change replaces the token */
 	EV_SET(&change, ident, filter, flags, 0, 0, (void *)(uintptr_t)token);
 	/* ENOENT: it was reaped meanwhile */
 	(void)kevent(kq->kq, &change, 1, NULL, 0, NULL);
@@ -151,12 +199,17 @@ source_ended(struct filch__reactor *reactor, const struct kevent *event)
 {
 	struct filch__kqueue *kq = filch__kqueue_of(reactor);
 	uint64_t token = (uint64_t)(uintptr_t)event->udata;
-	struct filch__registration *registration =
-	    filch__registration_acquire(&reactor->registrations, token);
+	struct filch__registration *registration;
 	bool is_repeated = event_is_repeated(event);
-	bool may_repeat = registration != NULL &&
-	    event->filter == source_filter(registration);
+	bool may_repeat;
 
+	if (is_repeated && !event_is_repetition(kq, event)) {
+		return;
+	}
+	registration =
+	    filch__registration_acquire(&reactor->registrations, token);
+	may_repeat = registration != NULL &&
+	    event->filter == source_filter(registration);
 	filch__lock_take(&kq->tell);
 	if (is_repeated) {
 		note_change(kq, event->ident, event->filter,

@@ -22,9 +22,12 @@
  *   an aiocb until it is reaped, and it repeats that of a list in any case.  It
  *   is kept from that, and the source is told once; of what was not reaped,
  *   again by the poll after filch_aio_clear_ready().  Such an aiocb or list is
- *   reaped only after the source was told, and before its Aio goes: the kernel
- *   knows it by its address alone.
+ *   reaped only after the source was told, and before its Aio goes; and before
+ *   FreeBSD 14 its memory is not another source's until this one is polled
+ *   again after it was cleared: the kernel knows it by its address alone.
  * - The same aiocb or array is submitted again only after all of it was reaped.
+ * - aio_waitcomplete(2) takes any job of the process, also the library's own,
+ *   which then never end: do not call it.
  * - A list of which nothing was accepted is not told: lio_listio(2) has failed,
  *   and aio_error(2) says why for each.  Of one that was accepted in part the
  *   source is told when that part has ended.

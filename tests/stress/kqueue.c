@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Stress: the kqueue driver on the model of FreeBSD's kernel, which refuses,
- * delays and reorders at random, under small limits; but gives no stale event:
- * that of a list deletes the knote of the next one in the same array.  Tasks
- * read, write and sync, some with deadlines, some cancelled, some that do not
- * want to wait; others bring aiocbs of their own, with and without EV_ONESHOT,
- * and lists, and let their Aio go now and then.  Half of the rounds end by
- * shutting down at once.  Conserved: each task ends, what was read is what was
- * written, each result is one that fits, and the kernel has no job left.
+ * delays and reorders at random, tells late and tells what is past, under small
+ * limits.  Tasks read, write and sync, some with deadlines, some cancelled, some
+ * that do not want to wait; others bring aiocbs of their own, with and without
+ * EV_ONESHOT, and lists, and let their Aio go now and then.  Half of the rounds
+ * end by shutting down at once.  Conserved: each task ends, what was read is
+ * what was written, each result is one that fits, and the kernel has no job
+ * left.
  *
  * kqueue [--rounds=N] [--seed=N]
  */
@@ -308,6 +308,7 @@ model_shuffle(uint64_t *random)
 	model.max_aio_queue_per_proc = (int)(2 + stress_random(random) % 60);
 	model.delay = (int)(stress_random(random) % 300);
 	model.slow = (int)(stress_random(random) % 300);
+	model.stale = (int)(stress_random(random) % 300);
 	model.late = (int)(stress_random(random) % 300);
 	model.linger = (int)(stress_random(random) % 300);
 	model.reorder = (int)(stress_random(random) % 300);
