@@ -47,10 +47,14 @@ filch_registrar_submit(const struct filch_registrar *registrar,
 	if (registration == NULL) {
 		return (-ESTALE);
 	}
-	rc = count == 0 || count > registration->entries_max
-	    ? -EINVAL
-	    : reactor->driver->source_submit(
-		  shard, registration, fill, arg, count);
+	if (count == 0 || count > registration->entries_max) {
+		rc = -EINVAL;
+	} else if (reactor->driver->source_submit == NULL) {
+		rc = -EOPNOTSUPP;
+	} else {
+		rc = reactor->driver->source_submit(
+		    shard, registration, fill, arg, count);
+	}
 	if (rc < 0) {
 		filch__registration_release(
 		    &reactor->registrations, registration);
@@ -78,7 +82,9 @@ filch_registrar_cancel(const struct filch_registrar *registrar)
 	if (registration == NULL) {
 		return (-ESTALE);
 	}
-	rc = reactor->driver->source_cancel(registration);
+	rc = reactor->driver->source_cancel == NULL
+	    ? -EOPNOTSUPP
+	    : reactor->driver->source_cancel(registration);
 	filch__registration_release(&reactor->registrations, registration);
 	return (rc);
 }

@@ -107,7 +107,7 @@ struct filch__driver {
 
 	/* ---- sources (filch_registrar_submit, filch_registrar_cancel) ---- */
 
-	/* By the shard's worker; -EOPNOTSUPP where there are no entries. */
+	/* NULL, both, where there are no entries.  By the shard's worker. */
 	int (*source_submit)(struct filch__shard *shard,
 	    struct filch__registration *registration, filch_sqe_fill_fn fill,
 	    void *arg, unsigned count);

@@ -440,26 +440,6 @@ kqueue_depths(
 }
 
 static int
-kqueue_source_submit(struct filch__shard *shard,
-    struct filch__registration *registration, filch_sqe_fill_fn fill, void *arg,
-    unsigned count)
-{
-	(void)shard;
-	(void)registration;
-	(void)fill;
-	(void)arg;
-	(void)count;
-	return (-EOPNOTSUPP);
-}
-
-static int
-kqueue_source_cancel(struct filch__registration *registration)
-{
-	(void)registration;
-	return (-EOPNOTSUPP);
-}
-
-static int
 kqueue_source_kqueue(const struct filch__reactor *reactor)
 {
 	return (filch__kqueue_of(reactor)->kq);
@@ -481,8 +461,6 @@ const struct filch__driver filch__driver_kqueue = {
 	.depths = kqueue_depths,
 	.wait = kqueue_wait,
 	.interrupt = kqueue_interrupt,
-	.source_submit = kqueue_source_submit,
-	.source_cancel = kqueue_source_cancel,
 	.source_kqueue = kqueue_source_kqueue,
 	.source_tell_again = filch__kqueue_source_tell_again,
 };

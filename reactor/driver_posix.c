@@ -418,28 +418,6 @@ posix_depths(
 	*ret_waiting = 0;
 }
 
-/* ---- sources ---- */
-
-static int
-posix_source_submit(struct filch__shard *shard,
-    struct filch__registration *registration, filch_sqe_fill_fn fill, void *arg,
-    unsigned count)
-{
-	(void)shard;
-	(void)registration;
-	(void)fill;
-	(void)arg;
-	(void)count;
-	return (-EOPNOTSUPP);
-}
-
-static int
-posix_source_cancel(struct filch__registration *registration)
-{
-	(void)registration;
-	return (-EOPNOTSUPP);
-}
-
 const struct filch__driver filch__driver_posix = {
 	.kind = FILCH_DRIVER_POSIX,
 	.system = "the blocking pool",
@@ -456,6 +434,4 @@ const struct filch__driver filch__driver_posix = {
 	.depths = posix_depths,
 	.wait = posix_wait,
 	.interrupt = posix_interrupt,
-	.source_submit = posix_source_submit,
-	.source_cancel = posix_source_cancel,
 };
