@@ -2,15 +2,14 @@
 //! The file under test, its content (that of benchmarks/workload.c), and the
 //! buffers to read it into.
 
-use std::alloc::Layout;
 use std::fs::{File, OpenOptions};
 use std::io::Error;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{Options, fail, refuse};
 
-const ALIGNMENT: usize = 4096;
 const FILL: usize = 1 << 20;
 
 fn mix(value: u64) -> u64 {
@@ -37,35 +36,52 @@ pub fn check(seed: u64, buffer: &[u8], offset: u64) -> bool {
     }) == 0
 }
 
-/// Memory that O_DIRECT takes.
+/// Memory that O_DIRECT takes: one slot's part of a mapping that lasts until
+/// exit, since an allocator would spend a page on the alignment of each.
 pub struct Buffer {
     at: *mut u8,
     size: usize,
 }
 
-// SAFETY: the memory belongs to the Buffer alone.
+// SAFETY: the part belongs to the Buffer alone.
 unsafe impl Send for Buffer {}
 // SAFETY: through a shared Buffer it is only read.
 unsafe impl Sync for Buffer {}
 
-impl Buffer {
-    pub fn new(size: usize) -> Self {
-        // SAFETY: the layout is right, and its size is not 0.
-        let at = unsafe { std::alloc::alloc_zeroed(Self::layout(size)) };
+/// The memory of all slots, zeroed and not yet resident.
+pub struct Slab {
+    at: *mut u8,
+    size: usize,
+    taken: Vec<AtomicBool>,
+}
 
-        if at.is_null() {
-            fail("no memory");
+// SAFETY: its parts are given away, each once.
+unsafe impl Send for Slab {}
+// SAFETY: as above.
+unsafe impl Sync for Slab {}
+
+impl Slab {
+    pub fn new(slots: usize, size: usize) -> Self {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping.
+        let at =
+            unsafe { libc::mmap(std::ptr::null_mut(), slots * size, protection, flags, -1, 0) };
+
+        if at == libc::MAP_FAILED {
+            fail(format!("buffers: {}", Error::last_os_error()));
         }
-        let mut buffer = Buffer { at, size };
-        buffer.fill(0x5a); /* touches the pages */
-        buffer
+        Slab { at: at.cast(), size, taken: (0..slots).map(|_| AtomicBool::new(false)).collect() }
     }
 
-    fn layout(size: usize) -> Layout {
-        match Layout::from_size_align(size, ALIGNMENT) {
-            Ok(layout) => layout,
-            Err(error) => fail(error),
+    pub fn buffer(&self, slot: usize) -> Buffer {
+        if self.taken[slot].swap(true, Relaxed) {
+            fail("two tasks have one slot");
         }
+        // SAFETY: the mapping has so many parts; this one is nobody's yet.
+        let mut buffer = Buffer { at: unsafe { self.at.add(slot * self.size) }, size: self.size };
+        buffer.fill(0x5a); /* touches the pages */
+        buffer
     }
 }
 
@@ -81,13 +97,6 @@ impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and self is borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(self.at, self.size) }
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // SAFETY: it came from alloc_zeroed with this layout.
-        unsafe { std::alloc::dealloc(self.at, Self::layout(self.size)) };
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::file::{self, Buffer, TestFile};
+use crate::file::{self, Buffer, Slab, TestFile};
 use crate::system::{anonymous_bytes, cpu_ns, now_ns};
 use crate::{Histogram, Options, fail, report};
 
@@ -53,6 +53,7 @@ pub struct Job {
     slots_left: AtomicUsize,
     shards: Vec<Shard>,
     main: Thread,
+    slab: Slab,
     /// Resident before there was a runtime.
     memory: u64,
 }
@@ -106,12 +107,13 @@ impl Job {
             slots_left: AtomicUsize::new(options.slots()),
             shards: (0..THREADS_MAX).map(|_| Shard::default()).collect(),
             main: std::thread::current(),
+            slab: Slab::new(options.slots(), options.bs),
             memory: anonymous_bytes(),
         }))
     }
 
-    pub fn buffer(&self) -> Buffer {
-        Buffer::new(self.options.bs)
+    pub fn buffer(&self, slot: usize) -> Buffer {
+        self.slab.buffer(slot)
     }
 
     pub fn slot(&self, index: usize) -> Slot {

@@ -66,7 +66,7 @@ async fn call(mut file: &File, step: Step, buffer: Owned) -> (std::io::Result<us
 
 async fn slot(job: &'static Job, index: usize, file: File) {
     let mut slot = job.slot(index);
-    let mut buffer = Owned(job.buffer());
+    let mut buffer = Owned(job.buffer(index));
 
     while let Some(step) = slot.next(job, &mut buffer.0) {
         let result;

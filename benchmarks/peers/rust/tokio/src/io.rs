@@ -73,7 +73,7 @@ fn call(file: &File, step: Step, buffer: &mut Buffer) -> Result<usize> {
 /// The buffer goes to the thread that reads and comes back.
 async fn slot_blocking(job: &'static Job, index: usize) {
     let mut slot = job.slot(index);
-    let mut buffer = job.buffer();
+    let mut buffer = job.buffer(index);
 
     while let Some(step) = slot.next(job, &mut buffer) {
         let called = spawn_blocking(move || {
@@ -116,7 +116,7 @@ async fn slot_fs(job: &'static Job, index: usize) {
     let file = open_path(&job.test.path, writes, job.options.direct);
     let mut file = tokio::fs::File::from_std(file);
     let mut slot = job.slot(index);
-    let mut buffer = job.buffer();
+    let mut buffer = job.buffer(index);
 
     while let Some(step) = slot.next(job, &mut buffer) {
         let result = call_fs(&mut file, step, &mut buffer).await;
