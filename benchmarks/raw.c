@@ -127,6 +127,7 @@ threads_run(struct raw_run *run, struct workload_stats *stats,
 	ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
 	ret_outcome->stuck_turns = run->threads[0].worker.stuck_turns;
 	ret_outcome->driver = run->engine->name;
+	ret_outcome->who = run->engine->who;
 	pthread_barrier_destroy(&run->barrier);
 	return (status != 0 ? status : threads_error(run));
 }

@@ -102,6 +102,7 @@ struct workload_step {
 /* What a run was: filled by the function that carries it out. */
 struct workload_outcome {
 	const char *driver;
+	const char *who; /* the first members of the JSON, or NULL */
 	uint64_t elapsed_ns;
 	uint64_t cpu_ns;      /* of all threads */
 	uint64_t stuck_turns; /* of the task that computes */

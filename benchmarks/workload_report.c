@@ -30,7 +30,9 @@ static void
 report_json(const struct workload *w, const struct workload_stats *sum,
     const struct figures *f, const struct workload_outcome *outcome)
 {
-	printf("{\"driver\":\"%s\",\"rw\":\"%s\",\"bs\":%" PRIu64
+	printf("{%s%s", outcome->who == NULL ? "" : outcome->who,
+	    outcome->who == NULL ? "" : ",");
+	printf("\"driver\":\"%s\",\"rw\":\"%s\",\"bs\":%" PRIu64
 	       ",\"iodepth\":%u,\"batch\":%u,\"workers\":%u,\"size\":%" PRIu64
 	       ",\"runtime\":%.6g,\"number_ios\":%" PRIu64 ",\"filename\":",
 	    outcome->driver, rw_names[w->rw], w->block_size, w->iodepth,

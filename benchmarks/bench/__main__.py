@@ -55,20 +55,22 @@ class Bench:
 
     def keep(self, row, contestant, found, index):
         for one in found:
-            name = (f"{row.name} {one['bench']}" if row.workload == "sched"
-                    else row.name)
+            name, label = row.name, contestant.label
+            if row.workload == "sched":
+                # Another way of the same peer's is a program of its own.
+                bench = one["bench"].removesuffix("_join")
+                name += f" {bench}"
+                label += one["bench"][len(bench):].replace("_", " ")
             print(json.dumps({
-                "round": index, "row": name, "program": contestant.label,
+                "round": index, "row": name, "program": label,
                 "command": words(contestant.command, contestant.environment),
                 "load": os.getloadavg()[0], **self.field.facts, "found": one}),
                   file=self.lines, flush=True)
             for figure in row.figures:
                 value = workloads.figure(one, figure.path)
                 if value is not None:
-                    self.samples.add(Report.key(
-                        name, figure, contestant.label), value)
-                    self.report.line(row.workload, name, figure,
-                                     contestant.label)
+                    self.samples.add(Report.key(name, figure, label), value)
+                    self.report.line(row.workload, name, figure, label)
 
     def tune(self):
         """Of each program's settings the best, in a run of its own."""
@@ -236,8 +238,9 @@ def main():
     takes = set(options.only)
     wanted = [] if options.counts else [
         peer for peer in options.peers if PEERS[peer][1] & takes]
-    field = Field(options, peers.get(wanted, options.bin, build),
-                  facts(options))
+    there = peers.get(wanted, options.bin, build)
+    field = Field(options, there, {**facts(options),
+                                   "versions": peers.versions(there)})
     directory = pathlib.Path(options.output)
     directory.mkdir(parents=True, exist_ok=True)
     stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")

@@ -25,9 +25,12 @@ PEERS = {
     "rayon": ("build", {"sched"}),
     "compio": ("build", {"read", "mixed", "wake"}),
     "monoio": ("build", {"read", "mixed", "wake"}),
-    "glommio": ("build", {"read", "mixed", "wake"}),
+    "glommio": ("build", {"read"}),
     "go": ("build", {"sched", "read", "mixed", "wake", "memory"}),
 }
+# Wake workloads that a peer has no way to do, or no program for.
+NO_WAKE = {"uv": {"task", "eventfd_busy", "timer_busy"},
+           "asio": {"eventfd_busy", "timer_busy"}, "go": {"outside"}}
 PACKAGES = {"tbb": "libtbb-dev", "fio": "fio", "uv": "libuv1-dev",
             "asio": "libasio-dev"}
 
@@ -39,7 +42,6 @@ class Contestant:
     variants: list  # of commands
     env: list = dataclasses.field(default_factory=list)  # one a variant
     fio: bool = False
-    figures: dict = dataclasses.field(default_factory=dict)  # renamed ones
     chosen: int = 0
 
     @property
@@ -109,8 +111,13 @@ def _io_peers(field, row, workload, common):
             if has_ring(program):
                 found.append(Contestant("uv ring", [command + ["--ring=1"]],
                                         [{"UV_USE_IO_URING": "1"}]))
+        elif peer == "asio":
+            found.append(Contestant(
+                "asio", [command + [f"--contexts={contexts}"]
+                         for contexts in ("shared", "each")]))
         elif peer.startswith("tokio"):
-            for engine in ("fs", "blocking"):
+            # tokio::fs reads into memory of its own: no O_DIRECT.
+            for engine in ("blocking",) if row.direct else ("fs", "blocking"):
                 found.append(Contestant(
                     f"{peer} {engine}",
                     [command + [f"--engine={engine}",
@@ -201,9 +208,9 @@ def mixed(field, row):
     # What the programs for the peers have built in.
     ours = common + ["--rw=randrw", "--rwmixread=70", "--fdatasync=64",
                      "--stuck=2ms", "--stuck_every=10ms"]
+    # Not raw_pread: with one operation a thread it has no depth.
     return [Contestant("filch", [[field.own("filch"), "bench"] + ours]),
-            Contestant("raw_uring", [[field.own("raw_uring")] + ours]),
-            Contestant("raw_pread", [[field.own("raw_pread")] + ours])
+            Contestant("raw_uring", [[field.own("raw_uring")] + ours])
             ] + _io_peers(field, row, "mixed", common)
 
 
@@ -214,15 +221,15 @@ def wake(field, row):
               f"--seconds={1 if quick else 2}", f"--pin={row.pin}"]
     ours = [field.own("wake"), f"--rounds={2 if quick else 10}",
             "--output=json"] + common
-    found = [Contestant("filch", [ours + [f"--bench={row.bench}"]],
-                        figures=row.names)]
+    found = [Contestant("filch", [ours + [f"--bench={row.bench}"]])]
     if row.bench in ("eventfd", "timer"):
         found.append(Contestant(
             "plain thread", [ours + [f"--bench={row.bench}_raw"]]))
     if row.bench != "stuck":
         found += [Contestant(peer, [[program, "wake", f"--bench={row.bench}"]
                                     + common])
-                  for peer, program in field.built("wake")]
+                  for peer, program in field.built("wake")
+                  if row.bench not in NO_WAKE.get(peer, ())]
     return found
 
 

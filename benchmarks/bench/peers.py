@@ -45,10 +45,24 @@ def build_c():
 
 
 def build_others(peers):
+    """tokio and tokio_mimalloc are one crate, named for the first."""
     script = ROOT / "benchmarks/peers/build"
     if script.exists():
-        subprocess.run([str(script), *peers], cwd=ROOT, check=False,
+        names = dict.fromkeys(peer.split("_")[0] for peer in peers)
+        subprocess.run([str(script), *names], cwd=ROOT, check=False,
                        stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def versions(peers):
+    """Debian's, of those that come from there; the others tell theirs."""
+    found = {}
+    for peer in peers:
+        if peer in PACKAGES and shutil.which("dpkg-query") is not None:
+            found[peer] = subprocess.run(
+                ["dpkg-query", "-W", "-f", "${Version}", PACKAGES[peer]],
+                text=True, stdout=subprocess.PIPE, check=False,
+                stderr=subprocess.DEVNULL).stdout
+    return found
 
 
 def is_there(peer, own):

@@ -36,7 +36,6 @@ class Row:
     depth: int = 1
     direct: bool = False
     bench: str = ""
-    names: dict = dataclasses.field(default_factory=dict)
 
 
 IOPS = Figure("iops", "k/s", 1e3, 1, True)

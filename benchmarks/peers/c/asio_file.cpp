@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Asio's files, by its io_uring: a file object for each operation in flight,
+ * because operations of one kind on one object run one after another.
+ * --contexts=shared: all threads on one io_context, and ring; each: one each.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include <asio/random_access_file.hpp>
+
+#include "arguments_cxx.hpp"
+#include "asio_peer.hpp"
+
+namespace peer {
+
+namespace {
+
+/* What one thread alone touches. */
+struct alignas(64) lane {
+	workload_cursor cursor;
+	workload_stats *stats;
+};
+
+struct job {
+	const struct workload *given;
+	struct workload endless; /* the same without number_ios */
+	std::vector<lane> lanes;
+	uint64_t stop_ns;
+	uint64_t stuck_turns;
+	std::atomic<uint64_t> left;
+	std::atomic<size_t> running;
+	std::atomic<bool> over;
+};
+
+bool one_each;
+
+/* False when no operation is to be started any more. */
+bool
+next(job &job, workload_step *step)
+{
+	lane &lane = job.lanes[workers::index()];
+
+	if (job.given->number_ios != 0 && !lane.cursor.sync_due) {
+		uint64_t left = job.left.load(std::memory_order_relaxed);
+
+		do {
+			if (left == 0) {
+				return false;
+			}
+		} while (!job.left.compare_exchange_weak(
+		    left, left - 1, std::memory_order_relaxed));
+	}
+	return workload_next(&lane.cursor, &job.endless, step);
+}
+
+class slot {
+public:
+	slot(job &job, asio::io_context &context, char *buffer)
+	    : job_(job), file_(context), buffer_(buffer)
+	{
+		int fd = dup(job.given->fd);
+
+		if (fd < 0) {
+			peer_fail("asio", "dup", errno);
+		}
+		file_.assign(fd);
+	}
+
+	void
+	start()
+	{
+		start_ns_ = workload_now_ns();
+		asio::post(file_.get_executor(), [this] { again(); });
+	}
+
+private:
+	void
+	again()
+	{
+		const struct workload &w = *job_.given;
+
+		if (peer_interrupted() || start_ns_ >= job_.stop_ns ||
+		    !next(job_, &step_)) {
+			job_.running.fetch_sub(1, std::memory_order_release);
+			return;
+		}
+		auto done = [this](asio::error_code error, size_t got) {
+			finish(error, got);
+		};
+		if (step_.kind == KIND_READ) {
+			file_.async_read_some_at(step_.offset,
+			    asio::buffer(buffer_, w.block_size), done);
+		} else if (step_.kind == KIND_WRITE) {
+			if (w.verify) {
+				workload_fill(&w, buffer_, step_.offset,
+				    w.block_size);
+			}
+			file_.async_write_some_at(step_.offset,
+			    asio::buffer(buffer_, w.block_size), done);
+		} else {
+			/* Asio has no asynchronous sync. */
+			asio::error_code error;
+
+			file_.sync_data(error);
+			finish(error, 0);
+		}
+	}
+
+	void
+	finish(asio::error_code error, size_t got)
+	{
+		const struct workload &w = *job_.given;
+		uint64_t now_ns = workload_now_ns();
+		int64_t result = error && error != asio::error::eof
+		    ? -static_cast<int64_t>(error.value())
+		    : static_cast<int64_t>(got);
+
+		workload_account(&w, job_.lanes[workers::index()].stats,
+		    &step_, buffer_, result, now_ns - start_ns_);
+		start_ns_ = w.verify ? workload_now_ns() : now_ns;
+		again();
+	}
+
+	job &job_;
+	asio::random_access_file file_;
+	char *buffer_;
+	workload_step step_{};
+	uint64_t start_ns_ = 0;
+};
+
+/* Computes in a handler, sleeps until the period is over, computes again. */
+class stuck {
+public:
+	stuck(job &job, asio::io_context &context) : job_(job), timer_(context)
+	{
+		asio::post(context, [this] { turn(); });
+	}
+
+private:
+	void
+	turn()
+	{
+		const struct workload &w = *job_.given;
+
+		if (job_.over.load(std::memory_order_relaxed)) {
+			return;
+		}
+		timer_.expires_after(
+		    std::chrono::nanoseconds(w.stuck_every_ns));
+		job_.stuck_turns++;
+		workload_compute(w.stuck_ns);
+		timer_.async_wait([this](asio::error_code) { turn(); });
+	}
+
+	job &job_;
+	asio::steady_timer timer_;
+};
+
+using memory = std::unique_ptr<char, decltype(&free)>;
+
+int
+drive(job &job, workload_outcome *ret_outcome)
+{
+	const struct workload &w = *job.given;
+	size_t count = size_t{ w.workers } * w.iodepth;
+	memory buffers(static_cast<char *>(
+			   aligned_alloc(4096, count * w.block_size)),
+	    &free);
+	std::vector<std::unique_ptr<slot>> slots;
+
+	if (buffers == nullptr) {
+		return workload_complain(&w, "buffers", ENOMEM);
+	}
+	/* Touches the pages, and gives writes something to write. */
+	workload_fill(&w, buffers.get(), 0, count * w.block_size);
+	{
+		workers pool(w.workers, one_each ? w.workers : 1, w.pin);
+		std::unique_ptr<stuck> computing;
+
+		for (size_t i = 0; i < count; i++) {
+			slots.push_back(std::make_unique<slot>(job,
+			    pool.context(static_cast<unsigned>(i)),
+			    buffers.get() + i * w.block_size));
+		}
+		uint64_t cpu_ns = workload_cpu_ns();
+		uint64_t start_ns = workload_now_ns();
+		job.stop_ns = start_ns + w.runtime_ns;
+		job.running.store(count);
+		for (auto &slot : slots) {
+			slot->start();
+		}
+		if (w.stuck_ns != 0) {
+			computing =
+			    std::make_unique<stuck>(job, pool.context(0));
+		}
+		while (job.running.load(std::memory_order_acquire) > 0) {
+			peer_pause_ns(1000000);
+		}
+		ret_outcome->elapsed_ns = workload_now_ns() - start_ns;
+		ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
+		job.over.store(true, std::memory_order_relaxed);
+		pool.join();
+		slots.clear();
+	}
+	ret_outcome->stuck_turns = job.stuck_turns;
+	return WORKLOAD_DONE;
+}
+
+int
+run(const struct workload *workload, workload_stats *stats,
+    workload_outcome *ret_outcome, void *context)
+{
+	job job{ workload, *workload, std::vector<lane>(workload->workers), 0,
+		0, workload->number_ios, 0, false };
+
+	job.endless.number_ios = 0;
+	for (unsigned i = 0; i < workload->workers; i++) {
+		workload_cursor_init(&job.lanes[i].cursor, &job.endless, i);
+		job.lanes[i].stats = &stats[i];
+	}
+	ret_outcome->driver = one_each ? "asio each" : "asio shared";
+	ret_outcome->who = static_cast<const char *>(context);
+	return drive(job, ret_outcome);
+}
+
+} // namespace
+
+int
+file(const char *workload)
+{
+	const char *contexts = peer_option("contexts");
+
+	one_each = contexts != nullptr && strcmp(contexts, "each") == 0;
+	return workload_main("asio", peer_argc, peer_argv, run,
+	    const_cast<char *>(peer_who("asio", version, workload)));
+}
+
+} // namespace peer

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Asio's wakes: a descriptor, a timer, a thread outside, one handler by
+ * another; all with the default reactor, on threads that share an io_context.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+
+#include "arguments_cxx.hpp"
+#include "asio_peer.hpp"
+
+namespace peer {
+
+namespace {
+
+/* Acquire and release: sender and handler take turns; 0 has arrived. */
+class delays {
+public:
+	delays()
+	{
+		histogram_init(&histogram_);
+	}
+	void
+	send()
+	{
+		sent_.store(workload_now_ns(), std::memory_order_release);
+	}
+	void
+	arrive()
+	{
+		uint64_t sent = sent_.load(std::memory_order_acquire);
+
+		add(workload_now_ns() - sent);
+		sent_.store(0, std::memory_order_release);
+	}
+	void
+	wait()
+	{
+		while (sent_.load(std::memory_order_acquire) != 0) {
+			peer_pause_ns(PEER_PAUSE_NS);
+		}
+	}
+	void
+	add(uint64_t ns)
+	{
+		histogram_record(&histogram_, ns);
+	}
+	const histogram *
+	get() const
+	{
+		return &histogram_;
+	}
+
+private:
+	histogram histogram_;
+	std::atomic<uint64_t> sent_{ 0 };
+};
+
+void
+eventfd_run(workers &pool, const wake_arguments &a, delays &delays)
+{
+	asio::posix::stream_descriptor descriptor(
+	    pool.context(0), eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	uint64_t one = 1;
+	uint64_t got = 0;
+	std::function<void()> receive = [&] {
+		descriptor.async_read_some(asio::buffer(&got, sizeof(got)),
+		    [&](asio::error_code error, size_t) {
+			    if (!error) {
+				    delays.arrive();
+				    receive();
+			    }
+		    });
+	};
+
+	receive();
+	for (unsigned i = 0; i < a.samples; i++) {
+		peer_pause_ns(PEER_PAUSE_NS);
+		delays.send();
+		if (write(descriptor.native_handle(), &one, sizeof(one)) < 0) {
+			peer_fail("asio", "eventfd: write", errno);
+		}
+		delays.wait();
+	}
+	std::atomic<bool> closed{ false };
+	asio::post(pool.context(0), [&] {
+		descriptor.cancel();
+		/* Behind the handler that was cancelled. */
+		asio::post(pool.context(0), [&] { closed = true; });
+	});
+	while (!closed) {
+		peer_pause_ns(PEER_PAUSE_NS);
+	}
+	peer_pause_ns(10 * PEER_PAUSE_NS);
+}
+
+void
+timer_run(workers &pool, const wake_arguments &a, delays &delays)
+{
+	asio::steady_timer timer(pool.context(0));
+	unsigned left = a.samples;
+	std::atomic<bool> over{ false };
+	std::function<void()> wait = [&] {
+		timer.expires_after(std::chrono::nanoseconds(PEER_PAUSE_NS));
+		timer.async_wait([&](asio::error_code) {
+			delays.add(static_cast<uint64_t>(
+			    std::chrono::nanoseconds(
+				std::chrono::steady_clock::now() -
+				timer.expiry())
+				.count()));
+			if (--left > 0) {
+				wait();
+			} else {
+				over = true;
+			}
+		});
+	};
+
+	asio::post(pool.context(0), wait);
+	while (!over) {
+		peer_pause_ns(PEER_PAUSE_NS);
+	}
+}
+
+void
+outside_run(workers &pool, const wake_arguments &a, delays &delays)
+{
+	for (unsigned i = 0; i < a.samples; i++) {
+		peer_pause_ns(PEER_PAUSE_NS);
+		delays.send();
+		asio::post(pool.context(0), [&] { delays.arrive(); });
+		delays.wait();
+	}
+}
+
+/* A handler that posts another and ends. */
+void
+task_run(workers &pool, const wake_arguments &a, delays &delays)
+{
+	for (unsigned i = 0; i < a.samples; i++) {
+		std::atomic<bool> over{ false };
+
+		asio::post(pool.context(0), [&] {
+			delays.send();
+			asio::post(pool.context(0), [&] {
+				delays.arrive();
+				over = true;
+			});
+		});
+		while (!over) {
+			peer_pause_ns(PEER_PAUSE_NS);
+		}
+	}
+}
+
+struct bench {
+	const char *name;
+	void (*run)(workers &, const wake_arguments &, delays &);
+};
+
+const bench benches[] = {
+	{ "eventfd", eventfd_run },
+	{ "timer", timer_run },
+	{ "outside", outside_run },
+	{ "task", task_run },
+};
+
+/* Waits for a timer an hour from now, which is then cancelled. */
+void
+idle(workers &pool, const wake_arguments &a)
+{
+	asio::steady_timer timer(pool.context(0), std::chrono::hours(1));
+
+	timer.async_wait([](asio::error_code) {});
+	peer_pause_ns(50000000);
+	wake_report_idle("asio", version, &a);
+}
+
+} // namespace
+
+int
+wake(int argc, char **argv)
+{
+	wake_arguments a = wake_parse("asio", argc, argv);
+	workers pool(a.workers, 1, a.pin);
+
+	if (strcmp(a.bench, "idle") == 0) {
+		idle(pool, a);
+		return 0;
+	}
+	for (const bench &b : benches) {
+		if (strcmp(a.bench, b.name) == 0) {
+			static delays delays;
+
+			b.run(pool, a, delays);
+			wake_report_latency("asio", version, &a, delays.get());
+			return 0;
+		}
+	}
+	peer_refuse("asio", "--bench",
+	    "must be eventfd, timer, outside, task or idle");
+}
+
+} // namespace peer

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "peer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../../executor/cpus.h"
+#include "interrupt.h"
+#include "workload.h"
+
+#define ARGUMENTS_MAX 64
+
+int peer_argc;
+char **peer_argv;
+
+/* As scripts/bench tells our own programs by options. */
+static char *mixed[] = { "--rw=randrw", "--rwmixread=70", "--fdatasync=64" };
+static char *stuck[] = { "--stuck=2ms", "--stuck_every=10ms" };
+
+static void
+add(char **arguments, size_t count)
+{
+	for (size_t i = 0; i < count && peer_argc < ARGUMENTS_MAX; i++) {
+		peer_argv[peer_argc++] = arguments[i];
+	}
+}
+
+void
+peer_arguments(int argc, char **argv)
+{
+	static char *all[ARGUMENTS_MAX + 1];
+
+	peer_argv = all;
+	peer_argc = 0;
+	add(argv, 1);
+	add(argv + 2, (size_t)argc - 2);
+	if (strcmp(argv[1], "mixed") == 0) {
+		const char *given = peer_option("stuck");
+
+		add(mixed, 3);
+		if (given == NULL || strcmp(given, "0") != 0) {
+			add(stuck, 2);
+		}
+	}
+}
+
+const char *
+peer_option(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (int i = 1; i < peer_argc; i++) {
+		char *argument = peer_argv[i];
+
+		if (strncmp(argument, "--", 2) == 0 &&
+		    strncmp(argument + 2, name, length) == 0 &&
+		    argument[2 + length] == '=') {
+			peer_argc--;
+			memmove(&peer_argv[i], &peer_argv[i + 1],
+			    (size_t)(peer_argc - i) * sizeof(*peer_argv));
+			peer_argv[peer_argc] = NULL;
+			return (argument + 3 + length);
+		}
+	}
+	return (NULL);
+}
+
+const char *
+peer_who(const char *peer, const char *version, const char *workload)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text),
+	    "\"peer\":\"%s\",\"version\":\"%s\",\"workload\":\"%s\"", peer,
+	    version, workload);
+	return (text);
+}
+
+void
+peer_fail(const char *peer, const char *what, int error)
+{
+	fprintf(stderr, "%s: %s%s%s\n", peer, what, error == 0 ? "" : ": ",
+	    error == 0 ? "" : strerror(error));
+	exit(1);
+}
+
+void
+peer_refuse(const char *peer, const char *argument, const char *rule)
+{
+	fprintf(stderr, "%s: %s: %s\n", peer, argument, rule);
+	exit(2);
+}
+
+bool
+peer_interrupted(void)
+{
+	return (tool_interrupted());
+}
+
+void
+peer_pin(unsigned cpu)
+{
+	filch__cpus_pin(pthread_self(), cpu);
+}
+
+uint64_t
+peer_now_ns(void)
+{
+	return (workload_now_ns());
+}
+
+void
+peer_pause_ns(uint64_t ns)
+{
+	struct timespec pause = {
+		.tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000),
+	};
+
+	nanosleep(&pause, NULL);
+}

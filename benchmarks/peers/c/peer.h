@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the peers in C and C++ share: PROGRAM SUBCOMMAND [--option=value ...],
+ * and outcomes that name the peer.
+ */
+#ifndef PEER_H
+#define PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct histogram;
+
+/*
+ * The arguments of a workload on files, in peer_argc and peer_argv, without
+ * subcommand and the options that peer_option() finds; "mixed" gets what it
+ * is.
+ */
+extern int peer_argc;
+extern char **peer_argv;
+void peer_arguments(int argc, char **argv);
+
+/* The value of --NAME=VALUE, which is taken out of peer_argv; or NULL. */
+const char *peer_option(const char *name);
+
+/* The start of a JSON object: the peer, its version and the workload. */
+const char *peer_who(
+    const char *peer, const char *version, const char *workload);
+
+/* Stop the program: with 1 after a failure, 2 because of bad input. */
+void peer_fail(const char *peer, const char *what, int error)
+    __attribute__((noreturn));
+void peer_refuse(const char *peer, const char *argument, const char *rule)
+    __attribute__((noreturn));
+
+bool peer_interrupted(void);
+void peer_pin(unsigned cpu); /* the calling thread */
+
+/* ---- wake ---- */
+
+struct wake_arguments {
+	const char *bench;
+	unsigned workers;
+	unsigned samples;
+	unsigned seconds;
+	bool pin;
+};
+
+#define PEER_PAUSE_NS 200000 /* between two events: the workers sleep */
+
+/* Of argv behind the subcommand; --tasks is accepted.  Refuses what is bad. */
+struct wake_arguments wake_parse(const char *peer, int argc, char **argv);
+
+/* One line of JSON, as benchmarks/wake prints it. */
+void wake_report_latency(const char *peer, const char *version,
+    const struct wake_arguments *arguments, const struct histogram *histogram);
+
+/* CPU time and sleeps of the whole process, while it has nothing to do. */
+void wake_report_idle(const char *peer, const char *version,
+    const struct wake_arguments *arguments);
+
+uint64_t peer_now_ns(void);
+void peer_pause_ns(uint64_t ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PEER_H */
