@@ -12,8 +12,8 @@ import sys
 from . import counts, file, peers, workloads
 from .contestants import COMMANDS, PEERS, Field, fio_run, missing
 from .report import Report
-from .runner import (BLOCK, ROOT, Failed, Samples, commit, cpu_model, machine,
-                     run, words)
+from .runner import (BLOCK, ROOT, Failed, Refused, Samples, commit, cpu_model,
+                     machine, run, words)
 
 
 class Bench:
@@ -27,6 +27,7 @@ class Bench:
         self.samples = Samples()
         self.report = Report(self.samples)
         self.failures = {}
+        self.refusals = {}  # peers by row
         self.lines = lines  # where the JSON Lines go
 
     @staticmethod
@@ -38,7 +39,8 @@ class Bench:
     def attempt(self, row, contestant):
         """What it printed; a program that failed is not tried again."""
         name = words(contestant.command, contestant.environment)
-        if name in self.failures:
+        if name in self.failures or \
+                contestant.label in self.refusals.get(row.name, ()):
             return []
         try:
             if missing(contestant):
@@ -48,10 +50,19 @@ class Bench:
                 if one.get("errors", 0) != 0:
                     raise Failed(f"{contestant.label}: {one['errors']} errors")
             return found
+        except Refused as error:
+            if not self.is_ours(contestant):
+                self.refusals.setdefault(row.name, []).append(
+                    contestant.label)
+                return []
+            self.failures[name] = (row.name, str(error))
         except (Failed, OSError) as error:
             self.failures[name] = (row.name, str(error))
             peers.say(f"{row.name}: {error}")
-            return []
+        return []
+
+    def is_ours(self, contestant):
+        return str(contestant.command[0]).startswith(self.options.bin)
 
     def keep(self, row, contestant, found, index):
         for one in found:
@@ -213,6 +224,8 @@ def take_part(field, options, directory, stem):
         f"largest) of {options.rounds} alternated rounds, reads for "
         f"{options.seconds} s each; load {begun:.2f} before: `{command}`.  "
         "Bold is the best of a row.")
+    for row, labels in bench.refusals.items():
+        text += f"\nCannot do {row}: {', '.join(labels)}\n"
     for row, reason in bench.failures.values():
         text += f"\nNot run: {row}: {reason}\n"
     (directory / f"{stem}.md").write_text(text, encoding="utf-8")

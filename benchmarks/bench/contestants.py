@@ -28,9 +28,6 @@ PEERS = {
     "glommio": ("build", {"read"}),
     "go": ("build", {"sched", "read", "mixed", "wake", "memory"}),
 }
-# Wake workloads that a peer has no way to do, or no program for.
-NO_WAKE = {"uv": {"task", "eventfd_busy", "timer_busy"},
-           "asio": {"eventfd_busy", "timer_busy"}, "go": {"outside"}}
 PACKAGES = {"tbb": "libtbb-dev", "fio": "fio", "uv": "libuv1-dev",
             "asio": "libasio-dev"}
 
@@ -228,8 +225,7 @@ def wake(field, row):
     if row.bench != "stuck":
         found += [Contestant(peer, [[program, "wake", f"--bench={row.bench}"]
                                     + common])
-                  for peer, program in field.built("wake")
-                  if row.bench not in NO_WAKE.get(peer, ())]
+                  for peer, program in field.built("wake")]
     return found
 
 

@@ -18,6 +18,10 @@ class Failed(Exception):
     """A program did not run to its end; the reason is its last words."""
 
 
+class Refused(Failed):
+    """A peer has no way to do this."""
+
+
 class Samples:
     """All that a program said, by figure, over the rounds."""
 
@@ -60,8 +64,9 @@ def output(command, env=None):
                           env={**os.environ, **(env or {})})
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["nothing said"]
-        raise Failed(f"{pathlib.Path(command[0]).name}: "
-                     f"exit {done.returncode}: {said[-1]}")
+        kind = Refused if done.returncode == 2 else Failed
+        raise kind(f"{pathlib.Path(command[0]).name}: "
+                   f"exit {done.returncode}: {said[-1]}")
     return done.stdout, done.stderr
 
 
