@@ -189,8 +189,10 @@ note_change(const struct filch__kqueue *kq, uintptr_t ident, short filter,
 static short
 source_filter(const struct filch__registration *registration)
 {
-	return (registration->interest == FILCH_INTEREST_AIO ? EVFILT_AIO
-							     : EVFILT_LIO);
+	if (registration->interest == FILCH_INTEREST_AIO) {
+		return (EVFILT_AIO);
+	}
+	return (EVFILT_LIO);
 }
 
 /* A user's job, or list of jobs, has ended: tell its source. */
