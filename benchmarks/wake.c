@@ -34,6 +34,8 @@ static const struct bench benches[] = {
 	{ "create", wake_create },
 	{ "parked", wake_parked },
 	{ "parked_timer", wake_parked_timer },
+	{ "flight", wake_flight },
+	{ "executor", wake_executor_size },
 	{ "stuck", wake_stuck },
 };
 

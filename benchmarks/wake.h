@@ -75,6 +75,8 @@ void wake_idle(const struct wake_options *, struct wake_report *);
 void wake_create(const struct wake_options *, struct wake_report *);
 void wake_parked(const struct wake_options *, struct wake_report *);
 void wake_parked_timer(const struct wake_options *, struct wake_report *);
+void wake_flight(const struct wake_options *, struct wake_report *);
+void wake_executor_size(const struct wake_options *, struct wake_report *);
 
 /* ---- wake_stuck.c ---- */
 

@@ -160,6 +160,9 @@ wake_create(const struct wake_options *options, struct wake_report *report)
 
 /* ---- parked tasks ---- */
 
+/* Operations in flight at once, which the kernel has to hold. */
+#define FLIGHT_MAX 8192
+
 static atomic_uint parked_count;
 
 /* Keeps its own waker: nobody else wakes it, and it stays alive. */
@@ -309,4 +312,75 @@ wake_parked_timer(
 
 	wake_figure(report, "sizeof_sleep", (double)sizeof(struct filch_sleep));
 	parked_measure(options, report, &kind, false);
+}
+
+/* ---- operations in flight ---- */
+
+/* All read from one eventfd that nobody writes to. */
+struct flight {
+	struct filch_task task;
+	struct filch_op op;
+	uint64_t buffer;
+	bool counted;
+};
+
+static struct filch_file flight_file;
+
+static enum filch_poll
+flight_poll(struct filch_task *task)
+{
+	struct flight *flight = filch_container_of(task, struct flight, task);
+	int64_t got;
+
+	if (!flight->counted) {
+		flight->counted = true;
+		filch_op_init_read(&flight->op, &flight_file, &flight->buffer,
+		    sizeof(flight->buffer), FILCH_OFFSET_CURRENT);
+		if (filch_op_poll(&flight->op, task, &got) == FILCH_READY) {
+			return (FILCH_READY);
+		}
+		atomic_fetch_add(&parked_count, 1);
+		return (FILCH_PENDING);
+	}
+	return (filch_op_poll(&flight->op, task, &got));
+}
+
+void
+wake_flight(const struct wake_options *options, struct wake_report *report)
+{
+	static const struct parked_kind kind = {
+		.size = sizeof(struct flight),
+		.own = sizeof(struct flight) - sizeof(struct filch_task) -
+		    sizeof(struct filch_op),
+		.poll = flight_poll,
+	};
+	struct wake_options few = *options;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	wake_must(fd < 0 ? -errno : 0, "eventfd");
+	flight_file = (struct filch_file)FILCH_FILE_INIT;
+	wake_must(filch_file_init(&flight_file, fd), "filch_file_init");
+	few.tasks = few.tasks < FLIGHT_MAX ? few.tasks : FLIGHT_MAX;
+	wake_figure(report, "sizeof_op", (double)sizeof(struct filch_op));
+	parked_measure(&few, report, &kind, false);
+	close(fd);
+}
+
+/* ---- an executor that was never used ---- */
+
+void
+wake_executor_size(
+    const struct wake_options *options, struct wake_report *report)
+{
+	/* The first one also pays for what the process needs once. */
+	filch_executor_destroy(wake_executor(options, report));
+	uint64_t before = resident_bytes();
+	struct filch_executor *executor = wake_executor(options, report);
+	/* Time for its threads to start, which touches their stacks. */
+	wake_pause_ns(50000000);
+	uint64_t after = resident_bytes();
+
+	wake_figure(report, "bytes_per_executor",
+	    after > before ? (double)(after - before) : 0);
+	filch_executor_destroy(executor);
 }

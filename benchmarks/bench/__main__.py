@@ -78,7 +78,7 @@ class Bench:
                 "load": os.getloadavg()[0], **self.field.facts, "found": one}),
                   file=self.lines, flush=True)
             for figure in row.figures:
-                value = workloads.figure(one, figure.path)
+                value = workloads.value(one, figure)
                 if value is not None:
                     self.samples.add(Report.key(name, figure, label), value)
                     self.report.line(row.workload, name, figure, label)
@@ -96,7 +96,7 @@ class Bench:
         for index in range(len(contestant.variants)):
             contestant.chosen = index
             found = self.attempt(row, contestant)
-            value = workloads.figure(found[0], figure.path) if found else None
+            value = workloads.value(found[0], figure) if found else None
             if value is not None and (best is None or
                                       (value > best[0]) == figure.more):
                 best = (value, index)
@@ -259,11 +259,11 @@ def main():
     stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     with contextlib.ExitStack() as stack:
         size = (64 if options.quick else 512) * BLOCK
-        if "read" in takes or options.counts:
+        if takes & {"read", "memory"} or options.counts:
             options.read_file = stack.enter_context(
                 file.make(field, size, lock=True))
-            if not check(field):
-                return 1
+        if "read" in takes and not check(field):
+            return 1
         if "mixed" in takes and not options.counts:
             options.mixed_file = stack.enter_context(
                 file.make(field, size, lock=True))

@@ -23,9 +23,9 @@ PEERS = {
     "tokio": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "tokio_mimalloc": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "rayon": ("build", {"sched"}),
-    "compio": ("build", {"read", "mixed", "wake"}),
-    "monoio": ("build", {"read", "mixed", "wake"}),
-    "glommio": ("build", {"read"}),
+    "compio": ("build", {"read", "mixed", "wake", "memory"}),
+    "monoio": ("build", {"read", "mixed", "wake", "memory"}),
+    "glommio": ("build", {"read", "memory"}),
     "go": ("build", {"sched", "read", "mixed", "wake", "memory"}),
 }
 PACKAGES = {"tbb": "libtbb-dev", "fio": "fio", "uv": "libuv1-dev",
@@ -235,6 +235,16 @@ def memory(field, row):
               f"--bench={row.bench}", f"--tasks={tasks}"]
     found = [Contestant("filch", [[field.own("wake"), "--output=json"]
                                   + common])]
+    if row.bench == "flight":
+        # The peers tell it of reads: past the cache, so that they are in
+        # flight.
+        return found + [
+            Contestant(peer, [[program, "read", "--lat=0"]
+                              + _transfers(field, row,
+                                           field.options.read_file)])
+            for peer, program in field.built("memory")]
+    if row.bench == "executor":
+        return found
     return found + [Contestant(peer, [[program, "wake"] + common])
                     for peer, program in field.built("memory")]
 

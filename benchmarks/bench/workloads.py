@@ -9,7 +9,7 @@ WHAT = {
     "mixed": "70 % reads, 30 % writes, fdatasync every 64 writes, beside a "
              "task that blocks its worker for 2 ms every 10 ms",
     "wake": "from an event to the task that waits for it; idleness",
-    "memory": "bytes a parked task",
+    "memory": "bytes a parked task, an operation in flight, an executor",
 }
 LATENCIES = ("eventfd", "timer", "eventfd_busy", "timer_busy", "outside",
              "task")
@@ -23,6 +23,7 @@ class Figure:
     scale: float = 1.0
     digits: int = 0
     more: bool = False  # is better
+    other: str = ""  # the peers' name for it
 
 
 @dataclasses.dataclass
@@ -55,9 +56,17 @@ def rows(workload, quick):
     """The rows of a workload, in the order in which they run."""
     found = []
     if workload == "memory":
-        return [Row("memory", f"memory {bench}",
-                    (Figure("bytes_per_task", "bytes a task"),), bench=bench)
-                for bench in ("parked", "parked_timer")]
+        found = [Row("memory", f"memory {bench}",
+                     (Figure("bytes_per_task", "bytes a task"),), bench=bench)
+                 for bench in ("parked", "parked_timer")]
+        found.append(Row("memory", "memory flight", (Figure(
+            "bytes_per_task", "bytes a task with an operation",
+            other="bytes_per_read"),), depth=4096, direct=True,
+            bench="flight"))
+        found.append(Row("memory", "memory executor", (Figure(
+            "bytes_per_executor", "KiB an executor", 1024),),
+            bench="executor"))
+        return found
     for pin in (0, 1):
         if workload == "sched":
             found.append(Row("sched", f"sched {where(pin)}",
@@ -84,8 +93,11 @@ def rows(workload, quick):
     return found
 
 
-def figure(found, path):
-    """The number at path in a report, or None."""
+def value(found, figure):
+    """The number of a figure in a report, or None."""
+    path = figure.path
+    if figure.other and figure.other in found:
+        path = figure.other
     for part in path.split("."):
         if not isinstance(found, dict):
             return None
