@@ -7,6 +7,7 @@ pub mod cores;
 pub mod file;
 pub mod histogram;
 pub mod job;
+pub mod local;
 pub mod options;
 pub mod report;
 pub mod sched;

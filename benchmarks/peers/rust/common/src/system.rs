@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Clocks, processor time, memory and affinity: what only the kernel knows.
 
+use std::io::{Error, Result};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 fn clock_ns(clock: libc::clockid_t) -> u64 {
@@ -107,4 +109,36 @@ pub fn pin(index: usize) {
 /// Undo what the calling thread has from the pinned thread that made it.
 pub fn unpin() {
     set_cpus(allowed());
+}
+
+/// With these flags and O_CLOEXEC.
+pub fn eventfd_open(flags: i32) -> OwnedFd {
+    // SAFETY: eventfd(2) has no preconditions.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | flags) };
+
+    if fd < 0 {
+        crate::fail(format!("eventfd: {}", Error::last_os_error()));
+    }
+    // SAFETY: fd is new, and nobody else's.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+pub fn eventfd_write(fd: RawFd) {
+    let one = 1u64;
+
+    // SAFETY: one has 8 bytes.
+    if unsafe { libc::write(fd, (&raw const one).cast(), 8) } != 8 {
+        crate::fail(format!("write to an eventfd: {}", Error::last_os_error()));
+    }
+}
+
+/// One try, for a descriptor that does not block.
+pub fn eventfd_read(fd: RawFd) -> Result<()> {
+    let mut value = 0u64;
+
+    // SAFETY: value has 8 bytes.
+    match unsafe { libc::read(fd, (&raw mut value).cast(), 8) } {
+        8 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::file::Buffer;
 use common::job::{STUCK_NS, STUCK_PERIOD_NS};
 use common::system::spin_ns;
-use common::{Core, Job, Kind, Options, Step, cores, fail, refuse, report};
+use common::{Core, Job, Kind, Options, Step, cores, fail, local, refuse, report};
 use compio::BufResult;
 use compio::buf::{IoBuf, IoBufMut, SetLen};
 use compio::driver::{DriverType, ProactorBuilder};
@@ -17,14 +17,15 @@ use compio::fs::{File, OpenOptions};
 use compio::io::{AsyncReadAt, AsyncWriteAt};
 use compio::runtime::{Runtime, RuntimeBuilder};
 
-/// One thread submits, and completions wait until it asks for them.
+/// One thread submits, and is not interrupted for completions.  Deferred task
+/// work is no good here: a thread with tasks to run never fetches it.
 fn runtime(entries: usize) -> Runtime {
     let mut proactor = ProactorBuilder::new();
 
     proactor
         .capacity(entries.next_power_of_two().max(256) as u32)
         .single_issuer(true)
-        .defer_taskrun(true)
+        .coop_taskrun(true)
         .driver_type(DriverType::IoUring);
     match RuntimeBuilder::new().with_proactor(proactor).build() {
         Ok(runtime) => runtime,
@@ -124,7 +125,7 @@ fn main() {
 
     match options.workload.as_str() {
         "sched" => refuse("tasks of compio stay on their thread: it has no scheduler to measure"),
-        "wake" => common::wake::run("compio", version, &options, wake::BENCHES),
+        "wake" => common::wake::run("compio", version, &options, &local::benches::<wake::Compio>()),
         _ => cores::run("compio", version, "compio", &options, worker),
     }
 }

@@ -112,7 +112,7 @@ fn main() {
 
     match options.workload.as_str() {
         "sched" => refuse("tasks of monoio stay on their thread: it has no scheduler to measure"),
-        "wake" => common::wake::run("monoio", version, &options, wake::BENCHES),
+        "wake" => common::wake::run("monoio", version, &options, &wake::benches()),
         _ => cores::run("monoio", version, "monoio", &options, worker),
     }
 }

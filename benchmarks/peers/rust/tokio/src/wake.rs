@@ -2,13 +2,12 @@
 //! From a completion to the task that waits for it, and what tasks cost.
 
 use std::future::{pending, poll_fn};
-use std::io::Error;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
-use common::system::{now_ns, pause_ns, spin_ns};
+use common::system::{eventfd_open, eventfd_read, eventfd_write, now_ns, pause_ns, spin_ns};
 use common::wake::*;
 use common::{Histogram, Options, fail};
 use tokio::io::unix::AsyncFd;
@@ -48,27 +47,6 @@ fn busy(runtime: &Runtime, count: usize) -> Arc<AtomicBool> {
     stop
 }
 
-fn eventfd_open() -> OwnedFd {
-    // SAFETY: eventfd(2) has no preconditions.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-
-    if fd < 0 {
-        fail(format!("eventfd: {}", Error::last_os_error()));
-    }
-    // SAFETY: fd is new, and nobody else's.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
-/// Like read(2) and write(2) of the 8 bytes; an error if not all went.
-fn eventfd_move(fd: i32, writes: bool) -> std::io::Result<()> {
-    let mut value = 1u64;
-    let at = (&raw mut value).cast();
-    // SAFETY: value has 8 bytes.
-    let moved = unsafe { if writes { libc::write(fd, at, 8) } else { libc::read(fd, at, 8) } };
-
-    if moved == 8 { Ok(()) } else { Err(Error::last_os_error()) }
-}
-
 async fn eventfd_receive(fd: OwnedFd, events: &Events, samples: u64) -> std::io::Result<()> {
     // SAFETY: an OwnedFd gives the same descriptor until it is dropped.
     let fd = unsafe { AsyncFd::register(fd)? };
@@ -76,7 +54,7 @@ async fn eventfd_receive(fd: OwnedFd, events: &Events, samples: u64) -> std::io:
     for _ in 0..samples {
         loop {
             let mut guard = fd.readable().await?;
-            if let Ok(result) = guard.try_io(|fd| eventfd_move(fd.as_raw_fd(), false)) {
+            if let Ok(result) = guard.try_io(|fd| eventfd_read(fd.as_raw_fd())) {
                 result?;
                 break;
             }
@@ -91,16 +69,12 @@ fn eventfd(options: &Options, busy_count: usize) -> Report {
     let stop = busy(&runtime, busy_count);
     let events = Events::leak();
     let samples = options.samples;
-    let fd = eventfd_open();
+    let fd = eventfd_open(libc::EFD_NONBLOCK);
     let raw = fd.as_raw_fd();
 
     // Its task closes the descriptor only after the last event.
     let receiver = runtime.spawn(async move { eventfd_receive(fd, events, samples).await });
-    events.feed(samples, || {
-        if let Err(error) = eventfd_move(raw, true) {
-            fail(format!("write to an eventfd: {error}"));
-        }
-    });
+    events.feed(samples, || eventfd_write(raw));
     match runtime.block_on(receiver) {
         Ok(Ok(())) => stop.store(true, Relaxed),
         _ => fail("the receiver of events failed"),
@@ -183,7 +157,7 @@ fn task(options: &Options) -> Report {
 /// Beside a timer that is far away and a descriptor that stays silent.
 fn idle_runtime(options: &Options) -> Report {
     let runtime = runtime(options);
-    let fd = eventfd_open();
+    let fd = eventfd_open(libc::EFD_NONBLOCK);
 
     runtime.spawn(async { eventfd_receive(fd, Events::leak(), 1).await });
     runtime.spawn(sleep_task());
