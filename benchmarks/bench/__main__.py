@@ -45,6 +45,8 @@ class Bench:
         try:
             if missing(contestant):
                 raise Failed(f"{contestant.label}: is not built")
+            if row.workload == "mixed":
+                file.settle(self.options.mixed_file)
             found = self.run(contestant)
             for one in found:
                 if one.get("errors", 0) != 0:

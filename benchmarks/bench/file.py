@@ -27,6 +27,16 @@ def make(field, size, lock):
             yield made.name
 
 
+def settle(name):
+    """Write back what the program before left dirty, not at the next one's
+    expense."""
+    descriptor = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def locked(descriptor, size):
     libc = ctypes.CDLL(None, use_errno=True)
