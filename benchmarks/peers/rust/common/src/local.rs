@@ -251,11 +251,15 @@ fn parked_tasks<L: Local>(options: &Options, timer: bool) -> Report {
     if each == 0 {
         fail("--tasks: must be at least --workers");
     }
-    parked(tasks, || {
+    parked(tasks, if timer { 0 } else { PARK_OWN }, || {
         for index in 0..options.workers {
             on_worker::<L, _>(options, index, move || async move {
                 for _ in 0..each {
-                    L::spawn(park::<L>(waiting, timer));
+                    if timer {
+                        L::spawn(park_on_timer::<L>(waiting));
+                    } else {
+                        L::spawn(park(waiting));
+                    }
                 }
                 pending::<()>().await;
             });
@@ -266,12 +270,9 @@ fn parked_tasks<L: Local>(options: &Options, timer: bool) -> Report {
     })
 }
 
-async fn park<L: Local>(waiting: &'static AtomicUsize, timer: bool) {
-    if !timer {
-        waiting.fetch_add(1, Relaxed);
-        return pending().await;
-    }
+async fn park_on_timer<L: Local>(waiting: &'static AtomicUsize) {
     let mut sleep = std::pin::pin!(sleep_forever::<L>());
+
     poll_fn(|context| {
         let poll = sleep.as_mut().poll(context);
         waiting.fetch_add(1, Relaxed);

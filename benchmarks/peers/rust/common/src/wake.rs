@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The workloads of benchmarks/wake: what is the same for all peers.
 
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::task::{Poll, Waker};
 
 use crate::system::{anonymous_bytes, now_ns, pause_ns, usage_of_others};
 use crate::{Histogram, Options, refuse, report};
@@ -137,12 +139,32 @@ pub fn idle(options: &Options) -> Report {
     ])
 }
 
+/// What a task of park() has in it that is its own.
+pub const PARK_OWN: usize = size_of::<Option<Waker>>();
+
+/// Waits for nothing.  It keeps its own waker, as filch's does: some runtimes
+/// free a task that nobody can wake.
+pub async fn park(waiting: &'static AtomicUsize) {
+    let mut own: Option<Waker> = None;
+
+    poll_fn(|context| {
+        own = Some(context.waker().clone());
+        waiting.fetch_add(1, Relaxed);
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
 /// Memory of so many waiting tasks: spawn starts them all and returns when all
-/// wait.
-pub fn parked(tasks: usize, spawn: impl FnOnce()) -> Report {
+/// wait.  So many bytes of each are its own, not the runtime's.
+pub fn parked(tasks: usize, own: usize, spawn: impl FnOnce()) -> Report {
     let before = anonymous_bytes();
 
     spawn();
     let each = anonymous_bytes().saturating_sub(before) as f64 / tasks as f64;
-    Report(vec![("bytes_per_task", each), ("rss_per_task", each), ("tasks", tasks as f64)])
+    Report(vec![
+        ("bytes_per_task", each - own as f64),
+        ("rss_per_task", each),
+        ("tasks", tasks as f64),
+    ])
 }

@@ -170,11 +170,10 @@ async fn sleep_task() {
 
 fn parked_tasks(options: &Options, timer: bool) -> Report {
     let runtime = runtime(options);
-    let waiting = Arc::new(AtomicUsize::new(0));
+    let waiting: &'static AtomicUsize = Box::leak(Box::default());
     let begin = now_ns();
-    let report = parked(options.tasks, || {
+    let report = parked(options.tasks, 0, || {
         for _ in 0..options.tasks {
-            let waiting = waiting.clone();
             if timer {
                 runtime.spawn(async move {
                     let mut sleep = std::pin::pin!(sleep_task());
@@ -186,6 +185,7 @@ fn parked_tasks(options: &Options, timer: bool) -> Report {
                     .await;
                 });
             } else {
+                // tokio keeps tasks that nobody can wake.
                 runtime.spawn(async move {
                     waiting.fetch_add(1, Relaxed);
                     pending::<()>().await;
