@@ -75,6 +75,8 @@ def is_there(peer, own):
 
 def get(wanted, own, build):
     """Those of the wanted peers that are there at last."""
+    if build and not bash("need_packages gnuplot-nox"):
+        say("no plots: Debian's gnuplot-nox cannot be installed")
     if build and wanted:
         get_packages(wanted)
         if any(PEERS[peer][0] == "c" for peer in wanted):

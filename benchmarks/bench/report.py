@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The table of medians, spreads and ratios, and its plots."""
+import colorsys
 import shutil
 import subprocess
+
+
+def colour(index, count):
+    """More of them than gnuplot has."""
+    parts = colorsys.hsv_to_rgb(index / count, 0.75, 0.6 + 0.3 * (index % 2))
+    return "#" + "".join(f"{round(part * 255):02x}" for part in parts)
 
 
 class Report:
@@ -94,7 +101,8 @@ class Report:
         columns = ", ".join(
             f"$data using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}"
             + (":xtic(1)" if i == 0 else "")
-            + f" title '{label}' noenhanced" for i, label in
+            + f" title '{label}' noenhanced lc rgb "
+            f"'{colour(i, len(labels))}'" for i, label in
             enumerate(labels))
         script = "\n".join([
             "$data << EOD", *data, "EOD",
