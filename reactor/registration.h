@@ -53,7 +53,7 @@ struct filch__registration {
 	int32_t *results;                     /* entries_max of them, LIO */
 	filch__ptr shard;                     /* (a) of the latest submission */
 	filch__u32 submitted;                 /* (a) entries of it */
-	filch__ptr told; /* (a) what a kqueue told once, or NULL */
+	filch__ptr told; /* (a) the aiocb or list whose event a kqueue mutes */
 	struct filch__registration *next_free; /* (l) */
 };
 
