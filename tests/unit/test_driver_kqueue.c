@@ -9,6 +9,8 @@
 
 #include <aio.h>
 #include <errno.h>
+#include <sys/resource.h>
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -319,6 +321,25 @@ Test(driver_kqueue, nowait_is_refused_where_there_is_no_slot)
 	}
 	cr_assert(refused > 0);
 	cr_assert(refused < 16);
+}
+
+Test(driver_kqueue, without_a_descriptor_left_none_is_opened)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct rlimit limit;
+	struct rlimit none;
+
+	kqueue_model_set(&model);
+	options.worker_count = 1;
+	options.driver = FILCH_DRIVER_KQUEUE;
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)file.fd;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert_eq(filch_executor_create(&options, &executor), -EMFILE);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	start(1);
+	run_readers(4, 1);
 }
 
 Test(driver_kqueue, a_kernel_without_jobs_is_refused)
