@@ -36,9 +36,12 @@ def get_packages(peers):
             say(f"{peer}: Debian's {PACKAGES[peer]} cannot be installed")
 
 
-def build_c():
+def build_c(peers):
+    """uv is linked to a libuv built here, or else to Debian's."""
     source = ROOT / "benchmarks/peers/c"
     if source.is_dir():
+        if "uv" in peers:
+            build_others(["libuv"])
         bash('quietly cmake -S benchmarks/peers/c -B build/peers/cmake '
              '-DCMAKE_BUILD_TYPE=Release\n'
              'quietly cmake --build build/peers/cmake -j "$(nproc)"')
@@ -80,7 +83,7 @@ def get(wanted, own, build):
     if build and wanted:
         get_packages(wanted)
         if any(PEERS[peer][0] == "c" for peer in wanted):
-            build_c()
+            build_c(wanted)
         others = [peer for peer in wanted if PEERS[peer][0] == "build"]
         if others:
             build_others(others)
