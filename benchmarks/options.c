@@ -28,6 +28,7 @@ enum option_id {
 	OPT_LOCK,
 	OPT_FSYNC,
 	OPT_FDATASYNC,
+	OPT_SHARED_SYNC,
 	OPT_VERIFY,
 	OPT_SEED,
 	OPT_PIN,
@@ -71,6 +72,8 @@ static const struct {
 	[OPT_FSYNC] = { "fsync", "N", "fsync after N writes [0: never]" },
 	[OPT_FDATASYNC] = { "fdatasync", "N",
 	    "fdatasync after N writes [0: never]" },
+	[OPT_SHARED_SYNC] = { "shared_sync", "0|1",
+	    "who waits for a sync shares the next; only of filch [0]" },
 	[OPT_VERIFY] = { "verify", "0|1",
 	    "check every byte that is read; alone it is 1 [0]" },
 	[OPT_SEED] = { "seed", "N", "of offsets and content [1]" },
@@ -184,6 +187,9 @@ apply(struct workload *w, enum option_id id)
 		return (argument_flag(w->program, name, optarg, &w->lock));
 	case OPT_PIN:
 		return (argument_flag(w->program, name, optarg, &w->pin));
+	case OPT_SHARED_SYNC:
+		return (
+		    argument_flag(w->program, name, optarg, &w->shared_sync));
 	case OPT_LAT:
 		return (argument_flag(w->program, name, optarg, &w->latency));
 	case OPT_VERIFY:
@@ -223,6 +229,8 @@ check(struct workload *w)
 		rule = "--bs: must be at most --size";
 	} else if (w->size / w->block_size > UINT32_MAX) {
 		rule = "--bs: must be at least 1/2^32 of --size";
+	} else if (w->shared_sync && w->batch > 1) {
+		rule = "--shared_sync: needs --batch=1";
 	} else if (w->stuck_ns >= w->stuck_every_ns) {
 		rule = "--stuck: must be less than --stuck_every";
 	} else if (w->batch > w->iodepth) {

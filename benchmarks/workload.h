@@ -61,6 +61,7 @@ struct workload {
 	bool pin;
 	bool lock;
 	bool latency;
+	bool shared_sync;
 	bool overwrite;
 	bool json;
 	const char *driver;     /* "auto", "uring" or "posix" */

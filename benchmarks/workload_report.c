@@ -43,13 +43,14 @@ report_json(const struct workload *w, const struct workload_stats *sum,
 	} else {
 		json_print_string(w->filename);
 	}
-	printf(",\"overwrite\":%d,\"direct\":%d,\"lock\":%d,\"fsync\":%u"
-	       ",\"fdatasync\":%u,\"verify\":%d,\"seed\":%" PRIu64
-	       ",\"pin\":%d,\"lat\":%d,\"rwmixread\":%u,\"stuck\":%.6g"
-	       ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64 ",",
+	printf(
+	    ",\"overwrite\":%d,\"direct\":%d,\"lock\":%d,\"fsync\":%u"
+	    ",\"fdatasync\":%u,\"shared_sync\":%d,\"verify\":%d,\"seed\":%" PRIu64
+	    ",\"pin\":%d,\"lat\":%d,\"rwmixread\":%u,\"stuck\":%.6g"
+	    ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64 ",",
 	    w->overwrite, w->direct, w->lock, w->fsync_every,
-	    w->fdatasync_every, w->verify, w->seed, w->pin, w->latency,
-	    w->read_percent, (double)w->stuck_ns / 1e9,
+	    w->fdatasync_every, w->shared_sync, w->verify, w->seed, w->pin,
+	    w->latency, w->read_percent, (double)w->stuck_ns / 1e9,
 	    (double)w->stuck_every_ns / 1e9, outcome->stuck_turns);
 	printf("\"iops\":%.0f,\"bytes_per_s\":%.0f,\"lat_ns\":{\"p50\":%" PRIu64
 	       ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64

@@ -206,7 +206,10 @@ def mixed(field, row):
     ours = common + ["--rw=randrw", "--rwmixread=70", "--fdatasync=64",
                      "--stuck=2ms", "--stuck_every=10ms"]
     # Not raw_pread: with one operation a thread it has no depth.
-    return [Contestant("filch", [[field.own("filch"), "bench"] + ours]),
+    filch = [field.own("filch"), "bench"] + ours
+    # A commit is how one syncs with filch; the peers have none.
+    return [Contestant("filch", [filch + ["--shared_sync=1"]]),
+            Contestant("filch op_fdatasync", [filch]),
             Contestant("raw_uring", [[field.own("raw_uring")] + ours])
             ] + _io_peers(field, row, "mixed", common)
 

@@ -57,10 +57,17 @@ def build_others(peers):
 
 
 def versions(peers):
-    """Debian's, of those that come from there; the others tell theirs."""
+    """Debian's, of those that come from there, and the compilers'; the others
+    tell theirs."""
     found = {}
+    for command in (["cc", "--version"], ["rustc", "--version"],
+                    ["go", "version"]):
+        if shutil.which(command[0]) is not None:
+            found[command[0] + " compiler"] = subprocess.run(
+                command, text=True, stdout=subprocess.PIPE, check=False,
+                stderr=subprocess.DEVNULL).stdout.split("\n")[0]
     for peer in peers:
-        if peer in PACKAGES and shutil.which("dpkg-query") is not None:
+        if peer in PACKAGES and peer != "uv" and shutil.which("dpkg-query") is not None:
             found[peer] = subprocess.run(
                 ["dpkg-query", "-W", "-f", "${Version}", PACKAGES[peer]],
                 text=True, stdout=subprocess.PIPE, check=False,

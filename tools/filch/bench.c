@@ -47,6 +47,8 @@ struct unit {
 	size_t size;  /* elements it has */
 	size_t count; /* elements in flight */
 	struct filch_batch batch;
+	struct filch_commit commit; /* with --shared_sync, of a sync */
+	int verdict;
 };
 
 struct run {
@@ -180,6 +182,16 @@ element_prepare(struct run *run, struct element *element)
 	}
 }
 
+/* True if unit is at a sync, in which others may take part. */
+static bool
+unit_shares(const struct unit *unit)
+{
+	enum workload_kind kind = unit->elements[0].step.kind;
+
+	return (unit->run->workload->shared_sync &&
+	    (kind == KIND_FSYNC || kind == KIND_FDATASYNC));
+}
+
 /* Prepare the next operations; false when the run is over. */
 static bool
 unit_prepare(struct unit *unit, struct lane *lane)
@@ -192,7 +204,12 @@ unit_prepare(struct unit *unit, struct lane *lane)
 		element_prepare(run, &unit->elements[unit->count]);
 		unit->count++;
 	}
-	if (unit->count > 0 && run->workload->batch > 1) {
+	if (unit->count > 0 && unit_shares(unit)) {
+		filch_commit_init(&unit->commit, &run->handle, NULL, 0, NULL,
+		    unit->elements[0].step.kind == KIND_FSYNC
+			? FILCH_COMMIT_FSYNC
+			: FILCH_COMMIT_FDATASYNC);
+	} else if (unit->count > 0 && run->workload->batch > 1) {
 		filch_batch_init(&unit->batch, unit->pointers, unit->count);
 	}
 	return (unit->count > 0);
@@ -205,6 +222,10 @@ unit_wait(struct unit *unit)
 	int64_t got;
 	size_t failed;
 
+	if (unit_shares(unit)) {
+		return (filch_commit_poll(
+		    &unit->commit, &unit->task, &unit->verdict));
+	}
 	return (unit->run->workload->batch == 1
 		? filch_op_poll(&unit->elements[0].op, &unit->task, &got)
 		: filch_batch_poll(&unit->batch, &unit->task, &failed));
@@ -222,7 +243,9 @@ unit_finish(struct unit *unit, struct lane *lane)
 		const struct element *element = &unit->elements[i];
 
 		workload_account(workload, lane->stats, &element->step,
-		    element->buffer, filch_op_result(&element->op),
+		    element->buffer,
+		    unit_shares(unit) ? unit->verdict
+				      : filch_op_result(&element->op),
 		    lane->now_ns - unit->start_ns);
 	}
 	/* The end is the start of what follows, of which checking is none. */
