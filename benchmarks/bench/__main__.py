@@ -9,7 +9,7 @@ import pathlib
 import platform
 import sys
 
-from . import counts, file, peers, workloads
+from . import counts, file, kept, peers, targets, workloads
 from .contestants import COMMANDS, PEERS, Field, fio_run, missing
 from .report import Report
 from .runner import (BLOCK, ROOT, Failed, Refused, Samples, commit, cpu_model,
@@ -24,8 +24,7 @@ class Bench:
         self.field = field
         self.rows = [(row, COMMANDS[row.workload](field, row))
                      for row in rows]
-        self.samples = Samples()
-        self.report = Report(self.samples)
+        self.report = Report(Samples())
         self.failures = {}
         self.refusals = {}  # peers by row
         self.lines = lines  # where the JSON Lines go
@@ -79,11 +78,7 @@ class Bench:
                 "command": words(contestant.command, contestant.environment),
                 "load": os.getloadavg()[0], **self.field.facts, "found": one}),
                   file=self.lines, flush=True)
-            for figure in row.figures:
-                value = workloads.value(one, figure)
-                if value is not None:
-                    self.samples.add(Report.key(name, figure, label), value)
-                    self.report.line(row.workload, name, figure, label)
+            self.report.add(row, name, label, one)
 
     def tune(self):
         """Of each program's settings the best, in a run of its own."""
@@ -168,6 +163,11 @@ def parse():
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--counts", action="store_true",
                         help="count system calls and instructions instead")
+    parser.add_argument("--against", metavar="FILE.jsonl",
+                        help="name the rows that are worse than in this run "
+                        "before, and exit 1 if there are any")
+    parser.add_argument("--table", metavar="FILE.jsonl",
+                        help="measure nothing: the table of a run before")
     parser.add_argument("--list", action="store_true",
                         help="the workloads and peers there are")
     parser.add_argument("--bin", metavar="DIR",
@@ -226,6 +226,7 @@ def take_part(field, options, directory, stem):
         f"largest) of {options.rounds} alternated rounds, reads for "
         f"{options.seconds} s each; load {begun:.2f} before: `{command}`.  "
         "Bold is the best of a row.")
+    text += "\n" + targets.markdown(bench.report)
     for row, labels in bench.refusals.items():
         text += f"\nCannot do {row}: {', '.join(labels)}\n"
     for row, reason in bench.failures.values():
@@ -237,7 +238,22 @@ def take_part(field, options, directory, stem):
           file=sys.stderr)
     ours = [reason for _, reason in bench.failures.values()
             if reason.startswith(("filch:", "sched:", "wake:", "raw_"))]
-    return 1 if ours else 0
+    return 1 if has_fallen(options, bench.report) or ours else 0
+
+
+def has_fallen(options, report):
+    """Whether rows are worse than in the run that --against names."""
+    fallen = kept.falls(options.before, report) if options.before else []
+    for line in fallen:
+        print(f"bench: {line}", file=sys.stderr)
+    return bool(fallen)
+
+
+def show_table(options):
+    report = kept.load(options.table)
+    print(report.markdown(f"{options.table}.  Bold is the best of a row."))
+    print(targets.markdown(report))
+    return 1 if has_fallen(options, report) else 0
 
 
 def main():
@@ -245,6 +261,14 @@ def main():
     if options.list:
         show_list()
         return 0
+    try:
+        options.before = kept.load(options.against) if options.against \
+            else None
+        if options.table:
+            return show_table(options)
+    except Failed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
     build = options.bin is None
     if build:
         options.bin = str(ROOT / "build/release/bin")

@@ -4,6 +4,8 @@ import colorsys
 import shutil
 import subprocess
 
+from .workloads import value
+
 
 def colour(index, count):
     """More of them than gnuplot has."""
@@ -17,6 +19,14 @@ class Report:
     def __init__(self, samples):
         self.samples = samples
         self.lines = []  # (workload, row, figure, [labels])
+
+    def add(self, row, name, label, found):
+        """What a program said in a row, which has its own name for sched's."""
+        for figure in row.figures:
+            number = value(found, figure)
+            if number is not None:
+                self.samples.add(self.key(name, figure, label), number)
+                self.line(row.workload, name, figure, label)
 
     def line(self, workload, name, figure, label):
         for entry in self.lines:
@@ -37,6 +47,16 @@ class Report:
         if not self.samples.has(ours) or self.samples.median(ours) == 0:
             return None
         return self.samples.median(theirs) / self.samples.median(ours)
+
+    def goodness(self, name, figure, label):
+        """How many times as good as label filch is."""
+        ours = self.samples.median(self.key(name, figure, "filch"))
+        theirs = self.samples.median(self.key(name, figure, label))
+        if figure.more:
+            ours, theirs = theirs, ours
+        if ours == theirs:
+            return 1.0
+        return theirs / ours if ours > 0 else float("inf")
 
     def best(self, name, figure, labels):
         medians = {label: self.samples.median(self.key(name, figure, label))

@@ -30,6 +30,21 @@ jq -es 'length == 12 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
 	fail "the results"
 
+# Results are read again, and a row that has become worse is named.
+refused "is no result" --table="$filch"
+refused "No such file" --against="$work/nothing"
+jq -c '., (.program = "peer" | .found.ns_per_op = 5)' "$work"/results/*.jsonl \
+	>"$work/before"
+jq -c 'if .program == "filch" and .row == "sched free skynet_1M"
+	then .found.ns_per_op *= 3 else . end' "$work/before" >"$work/after"
+run 0 --table="$work/before" --against="$work/before"
+grep -q '^| sched pinned skynet_1M | ns | peer | .* | 1.00 | ' "$work/out" ||
+	fail "--table: no targets"
+run 1 --table="$work/after" --against="$work/before"
+grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
+	fail "--against: says nothing of skynet_1M"
+test "$(wc -l <"$work/err")" -eq 1 || fail "--against: names other rows"
+
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
 grep -q 'is not built' "$work/err" || fail "no word of the missing program"

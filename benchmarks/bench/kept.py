@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Results of an earlier run, and what has become of them since."""
+import json
+import statistics
+
+from . import workloads
+from .report import Report
+from .runner import Failed, Samples
+
+# Less than this is never called a fall, however steady the rounds were.
+TOLERANCE = 0.1
+
+
+def load(path):
+    """The report that an earlier run's JSON Lines make."""
+    rows = {row.name: row for name in workloads.NAMES
+            for quick in (True, False) for row in workloads.rows(name, quick)}
+    report = Report(Samples())
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                one = json.loads(line)
+                name = one["row"]
+                row = rows.get(name) or rows.get(name.rpartition(" ")[0])
+                if row is None:
+                    raise Failed(f"{path}:{number}: '{name}' is no row")
+                report.add(row, name, one["program"], one["found"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failed(f"{path}: is no result of scripts/bench: {error}"
+                     ) from error
+    except OSError as error:
+        raise Failed(f"{path}: {error.strerror}") from error
+    return report
+
+
+def spread(report, name, figure):
+    """By how much of the median filch's rounds differ from it at most."""
+    values = report.samples.values[report.key(name, figure, "filch")]
+    middle = statistics.median(values)
+    return max(abs(value - middle) for value in values) / middle
+
+
+def falls(before, now):
+    """Rows in which filch lost ground to all programs that both runs know, by
+    more than its rounds differ: the machine's own mood is theirs too."""
+    then = {(name, figure.path): labels
+            for _, name, figure, labels in before.lines}
+    found = []
+    for _, name, figure, labels in now.lines:
+        common = [label for label in then.get((name, figure.path), ())
+                  if label in labels and not label.startswith("filch")]
+        ratios = [(before.goodness(name, figure, label),
+                   now.goodness(name, figure, label)) for label in common]
+        ratios = [old / new for old, new in ratios if old > 0 and new > 0]
+        if not ratios or "filch" not in labels or \
+                now.samples.median(now.key(name, figure, "filch")) == 0:
+            continue
+        fall = statistics.geometric_mean(ratios) - 1
+        if fall > max(TOLERANCE, spread(now, name, figure),
+                      spread(before, name, figure)):
+            found.append(f"{name}: {figure.text}: {100 * fall:.0f} % worse "
+                         "beside the same programs")
+    return found
