@@ -368,19 +368,30 @@ wake_flight(const struct wake_options *options, struct wake_report *report)
 
 /* ---- an executor that was never used ---- */
 
+/* The kernel counts resident pages roughly: as many as make that little. */
+#define EXECUTORS 16
+
 void
 wake_executor_size(
     const struct wake_options *options, struct wake_report *report)
 {
+	struct filch_executor *executors[EXECUTORS];
 	/* The first one also pays for what the process needs once. */
-	filch_executor_destroy(wake_executor(options, report));
+	struct filch_executor *first = wake_executor(options, report);
+
+	/* Time for threads to start, which touches their stacks. */
+	wake_pause_ns(SETTLE_NS);
 	uint64_t before = resident_bytes();
-	struct filch_executor *executor = wake_executor(options, report);
-	/* Time for its threads to start, which touches their stacks. */
-	wake_pause_ns(50000000);
+	for (unsigned i = 0; i < EXECUTORS; i++) {
+		executors[i] = wake_executor(options, report);
+	}
+	wake_pause_ns(SETTLE_NS);
 	uint64_t after = resident_bytes();
 
 	wake_figure(report, "bytes_per_executor",
-	    after > before ? (double)(after - before) : 0);
-	filch_executor_destroy(executor);
+	    after > before ? (double)(after - before) / EXECUTORS : 0);
+	for (unsigned i = 0; i < EXECUTORS; i++) {
+		filch_executor_destroy(executors[i]);
+	}
+	filch_executor_destroy(first);
 }

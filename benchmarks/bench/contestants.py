@@ -246,8 +246,6 @@ def memory(field, row):
                               + _transfers(field, row,
                                            field.options.read_file)])
             for peer, program in field.built("memory")]
-    if row.bench == "executor":
-        return found
     return found + [Contestant(peer, [[program, "wake"] + common])
                     for peer, program in field.built("memory")]
 

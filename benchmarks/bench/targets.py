@@ -39,7 +39,6 @@ TARGETS = (
     Target("wake", "p999_ns", is_peer, 1.0),
     Target("wake", "cpu_percent", is_peer, 1.0),
     Target("memory", "bytes_per_task", is_peer, 1.0),
-    Target("memory", "bytes_per_executor", is_peer, 1.0),
 )
 
 

@@ -28,7 +28,7 @@ pub trait Local: 'static {
     fn read(fd: &Self::Eventfd) -> impl Future<Output = std::io::Result<usize>>;
 }
 
-pub fn benches<L: Local>() -> [(&'static str, Bench); 9] {
+pub fn benches<L: Local>() -> [(&'static str, Bench); 10] {
     [
         ("eventfd", |options| eventfd::<L>(options, 0)),
         ("eventfd_busy", |options| eventfd::<L>(options, BUSY_PER_WORKER)),
@@ -37,6 +37,7 @@ pub fn benches<L: Local>() -> [(&'static str, Bench); 9] {
         ("outside", outside::<L>),
         ("task", task::<L>),
         ("idle", idle_runtimes::<L>),
+        ("executor", executor::<L>),
         ("parked", |options| parked_tasks::<L>(options, false)),
         ("parked_timer", |options| parked_tasks::<L>(options, true)),
     ]
@@ -59,6 +60,14 @@ where
             system::pin(index);
         }
         L::run(async { make().await })
+    })
+}
+
+fn executor<L: Local>(options: &Options) -> Report {
+    executors(|| {
+        (0..options.workers)
+            .map(|index| on_worker::<L, _>(options, index, pending::<()>))
+            .collect::<Vec<_>>()
     })
 }
 

@@ -55,12 +55,21 @@ pub fn usage_of_others() -> (i64, i64) {
 
 /// Anonymous memory that is resident: a locked file is no part of it.
 pub fn anonymous_bytes() -> u64 {
+    status_bytes("RssAnon:")
+}
+
+/// All that is resident.
+pub fn resident_bytes() -> u64 {
+    status_bytes("VmRSS:")
+}
+
+fn status_bytes(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
 
     match line.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok()) {
         Some(kib) => kib * 1024,
-        None => crate::fail("/proc/self/status: no RssAnon"),
+        None => crate::fail(format!("/proc/self/status: no {key}")),
     }
 }
 

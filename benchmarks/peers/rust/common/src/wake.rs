@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::task::{Poll, Waker};
 
-use crate::system::{anonymous_bytes, now_ns, pause_ns, usage_of_others};
+use crate::system::{anonymous_bytes, now_ns, pause_ns, resident_bytes, usage_of_others};
 use crate::{Histogram, Options, refuse, report};
 
 /// Between two events; the workers fall asleep within it.
@@ -17,6 +17,8 @@ pub const BUSY_PER_WORKER: usize = 4;
 pub const FOREVER_S: u64 = 3600;
 /// Time for a new runtime to come to rest.
 const SETTLE_NS: u64 = 200_000_000;
+/// The kernel counts resident pages roughly: as many as make that little.
+const EXECUTORS: usize = 16;
 
 /// Named figures, in the order given.
 pub struct Report(Vec<(&'static str, f64)>);
@@ -167,4 +169,18 @@ pub fn parked(tasks: usize, own: usize, spawn: impl FnOnce()) -> Report {
         ("rss_per_task", each),
         ("tasks", tasks as f64),
     ])
+}
+
+/// Memory of a runtime that has nothing to do: make starts one, threads and
+/// all.  The first also pays for what the process needs once.
+pub fn executors<T>(mut make: impl FnMut() -> T) -> Report {
+    let mut all = vec![make()];
+
+    pause_ns(SETTLE_NS);
+    let before = resident_bytes();
+    all.extend((0..EXECUTORS).map(|_| make()));
+    pause_ns(SETTLE_NS);
+    let bytes = resident_bytes().saturating_sub(before) as f64 / EXECUTORS as f64;
+    std::mem::forget(all); /* they end with the process */
+    Report(vec![("bytes_per_executor", bytes)])
 }

@@ -23,6 +23,7 @@ pub const BENCHES: &[(&str, Bench)] = &[
     ("outside", outside),
     ("task", task),
     ("idle", idle_runtime),
+    ("executor", |options| executors(|| runtime(options))),
     ("parked", |options| parked_tasks(options, false)),
     ("parked_timer", |options| parked_tasks(options, true)),
 ];
