@@ -51,12 +51,10 @@ struct filch__worker {
 	struct filch__shard *shard;      /* (i) */
 	unsigned index;                  /* (i) */
 	pthread_t thread;                /* (i) */
-	uint32_t polls_left;             /* (w) to the next drive */
-	uint32_t drive_interval; /* (w) polls; the event interval or less */
-	uint32_t drives;         /* (w) of the turn */
-	uint32_t turn;           /* (w) of the lanes */
-	uint32_t lifo_runs;      /* (w) */
-	uint32_t random;         /* (w) */
+	uint32_t polls_left;             /* (w) of the event interval */
+	uint32_t turn;                   /* (w) of the lanes */
+	uint32_t lifo_runs;              /* (w) */
+	uint32_t random;                 /* (w) */
 	uint32_t looks_seen; /* (w) when the oldest spawned task had its turn */
 	uint32_t looks_driven; /* (w) when it last looked at the driver */
 	uint32_t notify_after; /* (w) polls until peers are told */
@@ -64,10 +62,6 @@ struct filch__worker {
 	bool is_prompt;        /* (w) operations are finished on the spot */
 	bool notify;           /* (w) tell peers after this poll */
 	bool reaping;          /* (w) wakes come from completions */
-	bool urgent;           /* (w) the first of them runs next */
-	bool ran_dry;          /* (w) of tasks, since it was paced */
-	uint64_t paced_ns;     /* (w) when, and after how many polls */
-	uint64_t paced_polls;  /* (w) */
 	bool searching;        /* (w) counted as such in idle */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
 	filch__u32 awake; /* (a) by the worker; not parked */
@@ -116,21 +110,6 @@ void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
 void filch__worker_notify(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
 bool filch__executor_has_work(const struct filch_executor *executor);
-
-/* ---- drive.c ---- */
-
-/* A peer is told of tasks woken by completions after so many polls. */
-#define FILCH__NOTIFY_AFTER_POLLS 32
-
-/* Hand gathered operations to the kernel. */
-void filch__worker_flush(struct filch__worker *worker);
-/*
- * The visit to the driver between two polls, and when the next one is due.
- * is_looked: the reactor thread has looked at the workers since the last one.
- */
-void filch__worker_drive(struct filch__worker *worker, bool is_looked);
-/* The same, for want of tasks. */
-void filch__worker_drive_before_sleep(struct filch__worker *worker);
 
 /* ---- monitor.c ---- */
 

@@ -10,7 +10,14 @@
  */
 #include "executor.h"
 
+#include "../include/private/clock.h"
 #include "../include/private/task_waker.h"
+
+/* A peer is told of tasks woken by completions after so many polls. */
+#define NOTIFY_AFTER_POLLS 32
+
+/* Attempts to see whether operations are finished on the spot. */
+#define PROMPT_PROBE 16
 
 /* Rounds over all victims before a searching worker goes to sleep. */
 #define SEARCH_ROUNDS 4
@@ -35,6 +42,9 @@ static struct filch_task *worker_next(struct filch__worker *);
 static struct filch_task *worker_next_local(struct filch__worker *);
 static struct filch_task *worker_take_injected(struct filch__worker *);
 static struct filch_task *worker_take_oldest(struct filch__worker *);
+static void worker_flush(struct filch__worker *);
+static void worker_drive(struct filch__worker *);
+static void worker_drive_before_sleep(struct filch__worker *);
 static void worker_tell_peers(struct filch__worker *);
 static struct filch_task *worker_search(struct filch__worker *);
 static struct filch_task *worker_steal(
@@ -200,10 +210,9 @@ worker_next(struct filch__worker *worker)
 
 	/* polls may be long: the reactor thread's looks are the clock */
 	if (--worker->polls_left == 0 || looks != worker->looks_driven) {
-		bool is_looked = looks != worker->looks_driven;
-
+		worker->polls_left = worker->executor->options.event_interval;
 		worker->looks_driven = looks;
-		filch__worker_drive(worker, is_looked);
+		worker_drive(worker);
 		task = worker_take_injected(worker);
 		if (task == NULL) {
 			task = worker_take_oldest(worker);
@@ -220,7 +229,7 @@ worker_next(struct filch__worker *worker)
 		task = worker_take_injected(worker);
 	}
 	if (task == NULL) {
-		filch__worker_drive_before_sleep(worker);
+		worker_drive_before_sleep(worker);
 		task = worker_next_local(worker);
 	}
 	if (task != NULL) {
@@ -314,6 +323,64 @@ worker_take_injected(struct filch__worker *worker)
 	return (tasks[0]);
 }
 
+/* Hand gathered operations to the kernel. */
+static void
+worker_flush(struct filch__worker *worker)
+{
+	worker->reaping = true;
+	worker->executor->reactor.driver->flush(worker->shard);
+	worker->reaping = false;
+}
+
+/* Take what the kernel has finished; returns how many. */
+static unsigned
+worker_reap(struct filch__worker *worker)
+{
+	unsigned count;
+
+	worker->reaping = true;
+	count = worker->executor->reactor.driver->reap(worker->shard);
+	worker->reaping = false;
+	if (count > 1) {
+		worker->notify_after = NOTIFY_AFTER_POLLS;
+	}
+	return (count);
+}
+
+static void
+worker_begin_turn(struct filch__worker *worker, bool ran_dry)
+{
+	/* relaxed: its own */
+	filch__reactor_begin_turn(worker->shard, ran_dry,
+	    filch__u64_load_relaxed(&worker->counters.polls));
+}
+
+static void
+worker_drive(struct filch__worker *worker)
+{
+	worker_flush(worker);
+	(void)worker_reap(worker);
+	worker_begin_turn(worker, false);
+}
+
+/*
+ * The same, for want of tasks.  If what is handed over now takes its time, one
+ * system call hands it over and sleeps; if it is finished on the spot, as with
+ * cached pages, handing it over first saves going to sleep.  Which it is, the
+ * last attempt tells; one in PROMPT_PROBE is made to find out.
+ */
+static void
+worker_drive_before_sleep(struct filch__worker *worker)
+{
+	if (worker->is_prompt || ++worker->sleeps % PROMPT_PROBE == 0) {
+		worker_flush(worker);
+		worker->is_prompt = worker_reap(worker) > 0;
+	} else {
+		(void)worker_reap(worker);
+	}
+	worker_begin_turn(worker, true);
+}
+
 /*
  * Tell a peer of what this worker has queued: of spawned tasks at once, since
  * they ask for more hands; of tasks woken by completions only if they are
@@ -392,7 +459,7 @@ worker_search(struct filch__worker *worker)
 	}
 	if (task != NULL) {
 		worker_found_work(worker);
-		filch__worker_flush(worker);
+		worker_flush(worker);
 	}
 	return (task);
 }
@@ -518,7 +585,7 @@ worker_park(struct filch__worker *worker)
 		worker->reaping = true;
 		driver->park(worker->shard);
 		worker->reaping = false;
-		worker->notify_after = FILCH__NOTIFY_AFTER_POLLS;
+		worker->notify_after = NOTIFY_AFTER_POLLS;
 		/* relaxed: a hint */
 		filch__u32_store_relaxed(&worker->awake, 1);
 	}
