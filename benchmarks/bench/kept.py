@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Results of an earlier run, and what has become of them since."""
 import json
+import math
 import statistics
 
 from . import workloads
@@ -46,18 +47,30 @@ def falls(before, now):
     then = {(name, figure.path): labels
             for _, name, figure, labels in before.lines}
     found = []
+    compared = 0
     for _, name, figure, labels in now.lines:
         common = [label for label in then.get((name, figure.path), ())
-                  if label in labels and not label.startswith("filch")]
-        ratios = [(before.goodness(name, figure, label),
-                   now.goodness(name, figure, label)) for label in common]
-        ratios = [old / new for old, new in ratios if old > 0 and new > 0]
-        if not ratios or "filch" not in labels or \
-                now.samples.median(now.key(name, figure, "filch")) == 0:
+                  if label in labels]
+        if "filch" not in common:
             continue
+        old, new = (run.samples.median(run.key(name, figure, "filch"))
+                    for run in (before, now))
+        if figure.more and old > 0 and new == 0:
+            compared += 1
+            found.append(f"{name}: {figure.text}: 0 now")
+        if old == 0 or new == 0:
+            continue
+        pairs = [(before.goodness(name, figure, label),
+                  now.goodness(name, figure, label)) for label in common
+                 if not label.startswith("filch")]
+        ratios = [was / became for was, became in pairs
+                  if 0 < was < math.inf and 0 < became < math.inf]
+        if not ratios:
+            continue
+        compared += 1
         fall = statistics.geometric_mean(ratios) - 1
         if fall > max(TOLERANCE, spread(now, name, figure),
                       spread(before, name, figure)):
             found.append(f"{name}: {figure.text}: {100 * fall:.0f} % worse "
                          "beside the same programs")
-    return found
+    return found if compared > 0 else ["--against: no row can be compared"]

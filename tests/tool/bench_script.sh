@@ -45,6 +45,12 @@ grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
 	fail "--against: says nothing of skynet_1M"
 test "$(wc -l <"$work/err")" -eq 1 || fail "--against: names other rows"
 
+jq -c 'select(.program == "peer")' "$work/before" >"$work/alone"
+run 1 --table="$work/alone" --against="$work/before"
+grep -q 'no row can be compared' "$work/err" || fail "--against: no filch now"
+run 1 --table="$work/before" --against="$work/alone"
+grep -q 'no row can be compared' "$work/err" || fail "--against: no filch then"
+
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
 grep -q 'is not built' "$work/err" || fail "no word of the missing program"
