@@ -229,8 +229,10 @@ check(struct workload *w)
 		rule = "--bs: must be at most --size";
 	} else if (w->size / w->block_size > UINT32_MAX) {
 		rule = "--bs: must be at least 1/2^32 of --size";
-	} else if (w->shared_sync && w->batch > 1) {
-		rule = "--shared_sync: needs --batch=1";
+	} else if (w->shared_sync &&
+	    (w->batch > 1 || (w->fsync_every | w->fdatasync_every) == 0)) {
+		rule = "--shared_sync: needs --batch=1, and --fsync or "
+		       "--fdatasync";
 	} else if (w->stuck_ns >= w->stuck_every_ns) {
 		rule = "--stuck: must be less than --stuck_every";
 	} else if (w->batch > w->iodepth) {

@@ -379,11 +379,16 @@ wake_executor_size(
 	/* The first one also pays for what the process needs once. */
 	struct filch_executor *first = wake_executor(options, report);
 
+	const char *driver = report->driver;
+
 	/* Time for threads to start, which touches their stacks. */
 	wake_pause_ns(SETTLE_NS);
 	uint64_t before = resident_bytes();
 	for (unsigned i = 0; i < EXECUTORS; i++) {
 		executors[i] = wake_executor(options, report);
+		/* Where limits let it have another, the mean says nothing. */
+		wake_must(strcmp(report->driver, driver) == 0 ? 0 : -EMFILE,
+		    "the same driver for all executors");
 	}
 	wake_pause_ns(SETTLE_NS);
 	uint64_t after = resident_bytes();

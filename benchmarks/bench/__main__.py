@@ -190,6 +190,8 @@ def parse():
         parser.error("--rounds, --seconds: must be at least 1; --seed: 0")
     if not 1 <= options.workers <= 256:
         parser.error("--workers: must be from 1 to 256")
+    if options.counts and (options.against or options.table):
+        parser.error("--counts: not with --against or --table")
     return options
 
 

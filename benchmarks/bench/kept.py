@@ -21,11 +21,11 @@ def load(path):
         with open(path, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 one = json.loads(line)
-                name = one["row"]
+                name, label = str(one["row"]), str(one["program"])
                 row = rows.get(name) or rows.get(name.rpartition(" ")[0])
                 if row is None:
                     raise Failed(f"{path}:{number}: '{name}' is no row")
-                report.add(row, name, one["program"], one["found"])
+                report.add(row, name, label, one["found"])
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"{path}: is no result of scripts/bench: {error}"
                      ) from error

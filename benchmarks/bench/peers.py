@@ -67,7 +67,8 @@ def versions(peers):
                 command, text=True, stdout=subprocess.PIPE, check=False,
                 stderr=subprocess.DEVNULL).stdout.split("\n")[0]
     for peer in peers:
-        if peer in PACKAGES and peer != "uv" and shutil.which("dpkg-query") is not None:
+        if peer in PACKAGES and peer != "uv" and \
+                shutil.which("dpkg-query") is not None:
             found[peer] = subprocess.run(
                 ["dpkg-query", "-W", "-f", "${Version}", PACKAGES[peer]],
                 text=True, stdout=subprocess.PIPE, check=False,

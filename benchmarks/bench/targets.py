@@ -59,7 +59,7 @@ def markdown(report):
             is_met = ratio >= target.least
             met += is_met
             count += 1
-            text.append(f"| {name} | {figure.text} | {best} | {ratio:.2f} "
-                        f"| {target.least:.2f} | {'yes' if is_met else '**no**'}"
-                        " |")
+            text.append(f"| {name} | {figure.text} | {best} | {ratio:.2f} | "
+                        f"{target.least:.2f} | "
+                        f"{'yes' if is_met else '**no**'} |")
     return "\n".join(text + ["", f"{met} of {count} targets met.", ""])

@@ -17,8 +17,22 @@ refused --filename bench --filename=
 refused --filename bench ''
 refused --overwrite bench --overwrite=1
 refused --iodepth bench --iodepth=0
+refused --shared_sync bench --shared_sync=1
+refused --shared_sync bench --shared_sync=1 --fdatasync=4 --batch=2
 refused --output info --output=xml
 refused --frob info --frob
+
+# Syncs that others share are counted one by one, as their own are.
+for driver in $drivers; do
+	for sync in fsync fdatasync; do
+		run 0 bench --driver="$driver" --size=1m --number_ios=200 \
+			--rw=randwrite --workers=1 --$sync=4 --shared_sync=1 \
+			--output=json
+		jq -e '.syncs == 50 and .operations == 200
+			and .shared_sync == 1' out >/dev/null ||
+			fail "$driver: shared $sync"
+	done
+done
 
 for driver in $drivers; do
 	run 0 bench --driver="$driver" --size=1m --number_ios=1000 \

@@ -30,6 +30,10 @@ jq -es 'length == 12 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
 	fail "the results"
 
+refused counts --counts --against="$work/nothing"
+echo '{"row":5,"program":5,"found":{}}' >"$work/odd"
+refused "is no row" --table="$work/odd"
+
 # Results are read again, and a row that has become worse is named.
 refused "is no result" --table="$filch"
 refused "No such file" --against="$work/nothing"

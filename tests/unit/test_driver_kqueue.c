@@ -5,12 +5,11 @@
  */
 #include "helpers.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <aio.h>
 #include <errno.h>
-#include <sys/resource.h>
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>

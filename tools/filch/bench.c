@@ -37,7 +37,7 @@ struct element {
 	void *buffer;
 };
 
-/* Aligned as elements are; without batches the first two lines do. */
+/* Aligned as elements are; single operations use the first two lines. */
 struct unit {
 	_Alignas(64) struct filch_task task;
 	uint64_t start_ns;
