@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "reactor/reactor.h"
 #include "tests/kqueue_model/model.h"
 
 /* Bytes of the file; byte i is i mod 251. */
@@ -167,20 +168,65 @@ fallbacks(enum filch_fallback reason, unsigned workers)
 	return (count);
 }
 
-Test(driver_kqueue, operations_of_a_turn_leave_in_one_list)
-{
-	struct kqueue_model_counts counts;
-	struct blocker blocker;
+static sem_t told;
 
-	start(1);
-	blocker_start(executor, &blocker);
-	readers_start(48, 1);
-	blocker_end(&blocker);
-	readers_end(48);
+/* On the reactor thread, which reaps for all. */
+static void
+operations_told(struct filch_op *list)
+{
+	while (list != NULL) {
+		cr_assert_eq(filch_op_result(list), sizeof(readers[0].bytes));
+		list = list->priv.next;
+		(void)sem_post(&told);
+	}
+}
+
+static uint64_t
+no_tick(struct filch__reactor_host *host, uint64_t now_ns)
+{
+	(void)host;
+	(void)now_ns;
+	return (FILCH_NEVER);
+}
+
+/* Without an executor, whose monitor may flush at any time. */
+Test(driver_kqueue, operations_gathered_leave_in_one_list)
+{
+	struct filch__reactor_host host = { operations_told, no_tick };
+	struct filch__reactor_options options = {
+		.driver = FILCH_DRIVER_KQUEUE,
+		.shard_count = 1,
+		.ring_entries = FILCH_RING_ENTRIES_DEFAULT,
+		.pool_threads_max = 1,
+	};
+	static struct filch__reactor reactor;
+	struct kqueue_model_counts counts;
+	struct filch__shard *shard;
+	unsigned i;
+
+	(void)sem_init(&told, 0, 0);
+	kqueue_model_set(&model);
+	cr_assert_eq(filch__reactor_init(&reactor, &host, &options), 0);
+	shard = &reactor.shards[0];
+	for (i = 0; i < 48; i++) {
+		struct filch_op *op = &readers[i].op;
+
+		filch_op_init_read(op, &file, readers[i].bytes,
+		    sizeof(readers[i].bytes), i * 64);
+		op->priv.shard = shard;
+		reactor.driver->submit(shard, op);
+	}
+	kqueue_model_counts(&counts);
+	cr_assert_eq(counts.submitted, 0);
+	reactor.driver->flush(shard);
 	kqueue_model_counts(&counts);
 	cr_assert_eq(counts.listed, 48);
 	cr_assert_eq(counts.calls_listio, 1);
 	cr_assert_eq(counts.calls_read, 0);
+	for (i = 0; i < 48; i++) {
+		wait_for(&told);
+	}
+	filch__reactor_fini(&reactor);
 }
 
 Test(driver_kqueue, jobs_are_reaped_in_the_order_of_their_events)
