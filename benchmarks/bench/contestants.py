@@ -18,8 +18,8 @@ FIO_ENGINES = ("io_uring", "libaio", "posixaio", "psync")
 PEERS = {
     "tbb": ("debian", {"sched"}),
     "fio": ("debian", {"read"}),
-    "uv": ("c", {"read", "mixed", "wake"}),
-    "asio": ("c", {"sched", "read", "mixed", "wake"}),
+    "uv": ("c", {"read", "mixed", "wake", "memory"}),
+    "asio": ("c", {"sched", "read", "mixed", "wake", "memory"}),
     "tokio": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "tokio_mimalloc": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "rayon": ("build", {"sched"}),
@@ -238,16 +238,19 @@ def memory(field, row):
               f"--bench={row.bench}", f"--tasks={tasks}"]
     found = [Contestant("filch", [[field.own("wake"), "--output=json"]
                                   + common])]
-    if row.bench == "flight":
-        # The peers tell it of reads: past the cache, so that they are in
-        # flight.
-        return found + [
-            Contestant(peer, [[program, "read", "--lat=0"]
-                              + _transfers(field, row,
-                                           field.options.read_file)])
-            for peer, program in field.built("memory")]
-    return found + [Contestant(peer, [[program, "wake"] + common])
-                    for peer, program in field.built("memory")]
+    for peer, program in field.built("memory"):
+        command = [program, "wake"] + common
+        if row.bench == "flight" and PEERS[peer][0] != "c":
+            # They tell it of reads: past the cache, so that they are in
+            # flight.
+            command = [program, "read", "--lat=0"] + _transfers(
+                field, row, field.options.read_file)
+            if peer.startswith("tokio"):
+                # As many threads as a runtime of tokio's has at most, of
+                # itself: more cost memory and nothing else.
+                command.append("--blocking-threads=512")
+        found.append(Contestant(peer, [command]))
+    return found
 
 
 COMMANDS = {"sched": sched, "read": read, "mixed": mixed, "wake": wake,

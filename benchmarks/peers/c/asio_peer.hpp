@@ -48,6 +48,8 @@ private:
 /* The subcommands; the arguments behind them, or peer_argv. */
 int sched(int argc, char **argv);
 int wake(int argc, char **argv);
+/* Of wake, what is about memory: does not return where bench is such. */
+void memory(wake_arguments &arguments);
 int file(const char *workload);
 
 } // namespace peer

@@ -188,6 +188,8 @@ int
 wake(int argc, char **argv)
 {
 	wake_arguments a = wake_parse("asio", argc, argv);
+
+	memory(a);
 	workers pool(a.workers, 1, a.pin);
 
 	if (strcmp(a.bench, "idle") == 0) {
@@ -204,7 +206,8 @@ wake(int argc, char **argv)
 		}
 	}
 	peer_refuse("asio", "--bench",
-	    "must be eventfd, timer, outside, task or idle");
+	    "must be eventfd, timer, outside, task, idle, parked, "
+	    "parked_timer, flight or executor");
 }
 
 } // namespace peer

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "peer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,4 +122,24 @@ peer_pause_ns(uint64_t ns)
 	};
 
 	nanosleep(&pause, NULL);
+}
+
+uint64_t
+peer_memory_bytes(const char *key)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	size_t length = strlen(key);
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (strncmp(line, key, length) == 0 && line[length] == ':') {
+			kib = strtoull(line + length + 1, NULL, 10);
+		}
+	}
+	if (kib == 0) {
+		peer_fail("/proc/self/status", key, ENOENT);
+	}
+	fclose(file);
+	return (kib * 1024);
 }

@@ -7,6 +7,7 @@
 #define PEER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -47,12 +48,13 @@ struct wake_arguments {
 	unsigned workers;
 	unsigned samples;
 	unsigned seconds;
+	unsigned tasks;
 	bool pin;
 };
 
 #define PEER_PAUSE_NS 200000 /* between two events: the workers sleep */
 
-/* Of argv behind the subcommand; --tasks is accepted.  Refuses what is bad. */
+/* Of argv behind the subcommand.  Refuses what is bad. */
 struct wake_arguments wake_parse(const char *peer, int argc, char **argv);
 
 /* One line of JSON, as benchmarks/wake prints it. */
@@ -62,6 +64,22 @@ void wake_report_latency(const char *peer, const char *version,
 /* CPU time and sleeps of the whole process, while it has nothing to do. */
 void wake_report_idle(const char *peer, const char *version,
     const struct wake_arguments *arguments);
+
+/* As in benchmarks/wake_cost.c. */
+#define WAKE_EXECUTORS  16
+#define WAKE_FLIGHT_MAX 8192
+
+/*
+ * Bytes that the process has more since all tasks wait, own of each of them
+ * not the library's; or since there are WAKE_EXECUTORS more.
+ */
+void wake_report_tasks(const char *peer, const char *version,
+    const struct wake_arguments *arguments, uint64_t bytes, size_t own);
+void wake_report_executors(const char *peer, const char *version,
+    const struct wake_arguments *arguments, uint64_t bytes);
+
+/* A size in /proc/self/status: "RssAnon", or "VmRSS" with what is mapped. */
+uint64_t peer_memory_bytes(const char *key);
 
 uint64_t peer_now_ns(void);
 void peer_pause_ns(uint64_t ns);

@@ -32,8 +32,8 @@ struct wake {
 
 static struct wake wake;
 
-static void
-must(int error, const char *what)
+void
+uv_must(int error, const char *what)
 {
 	if (error != 0) {
 		peer_fail("uv", what, -error);
@@ -60,7 +60,7 @@ on_readable(uv_poll_t *poll, int status, int events)
 
 	(void)poll;
 	(void)events;
-	must(status, "poll");
+	uv_must(status, "poll");
 	if (read(wake.fd, &value, sizeof(value)) != sizeof(value)) {
 		peer_fail("uv", "eventfd: read", errno);
 	}
@@ -89,7 +89,7 @@ on_timer(uv_timer_t *timer)
 	}
 	uv_update_time(timer->loop);
 	wake.due_ns = peer_now_ns() + TIMER_MS * UINT64_C(1000000);
-	must(uv_timer_start(timer, on_timer, TIMER_MS, 0), "uv_timer_start");
+	uv_must(uv_timer_start(timer, on_timer, TIMER_MS, 0), "uv_timer_start");
 }
 
 static void *
@@ -114,7 +114,7 @@ feed(bool by_descriptor)
 		atomic_store_explicit(
 		    &wake.sent_ns, peer_now_ns(), memory_order_release);
 		if (!by_descriptor) {
-			must(uv_async_send(&wake.async), "uv_async_send");
+			uv_must(uv_async_send(&wake.async), "uv_async_send");
 		} else if (write(wake.fd, &one, sizeof(one)) < 0) {
 			peer_fail("uv", "eventfd: write", errno);
 		}
@@ -135,19 +135,24 @@ uv_wake(int argc, char **argv)
 	bool timer = strcmp(bench, "timer") == 0;
 	bool eventfd_is_it = strcmp(bench, "eventfd") == 0;
 	bool idle = strcmp(bench, "idle") == 0;
+	if (uv_memory(&wake.arguments)) {
+		return (0);
+	}
 	if (!timer && !eventfd_is_it && !idle &&
 	    strcmp(bench, "outside") != 0) {
-		peer_refuse(
-		    "uv", "--bench", "must be eventfd, timer, outside or idle");
+		peer_refuse("uv", "--bench",
+		    "must be eventfd, timer, outside, idle, "
+		    "parked, parked_timer, flight or executor");
 	}
 	histogram_init(&wake.histogram);
-	must(uv_loop_init(&wake.loop), "uv_loop_init");
-	must(uv_async_init(&wake.loop, &wake.async, on_async), "uv_async_init");
+	uv_must(uv_loop_init(&wake.loop), "uv_loop_init");
+	uv_must(
+	    uv_async_init(&wake.loop, &wake.async, on_async), "uv_async_init");
 	wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	must(uv_poll_init(&wake.loop, &wake.poll, wake.fd), "uv_poll_init");
-	must(uv_poll_start(&wake.poll, UV_READABLE, on_readable),
+	uv_must(uv_poll_init(&wake.loop, &wake.poll, wake.fd), "uv_poll_init");
+	uv_must(uv_poll_start(&wake.poll, UV_READABLE, on_readable),
 	    "uv_poll_start");
-	must(uv_timer_init(&wake.loop, &wake.timer), "uv_timer_init");
+	uv_must(uv_timer_init(&wake.loop, &wake.timer), "uv_timer_init");
 	if (timer) {
 		wake.due_ns = peer_now_ns() + TIMER_MS * UINT64_C(1000000);
 		uv_timer_start(&wake.timer, on_timer, TIMER_MS, 0);
@@ -165,7 +170,7 @@ uv_wake(int argc, char **argv)
 	}
 	if (!timer) {
 		atomic_store(&wake.over, true);
-		must(uv_async_send(&wake.async), "uv_async_send");
+		uv_must(uv_async_send(&wake.async), "uv_async_send");
 	}
 	pthread_join(thread, NULL);
 	if (!idle) {

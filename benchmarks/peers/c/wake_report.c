@@ -28,14 +28,15 @@ value_of(const char *argument, const char *name, const char **ret_value)
 struct wake_arguments
 wake_parse(const char *peer, int argc, char **argv)
 {
-	struct wake_arguments a = {
-		.bench = "", .workers = 2, .samples = 2000, .seconds = 2
-	};
+	struct wake_arguments a = { .bench = "",
+		.workers = 2,
+		.samples = 2000,
+		.seconds = 2,
+		.tasks = 1000000 };
 
 	for (int i = 0; i < argc; i++) {
 		const char *value;
 		int error = 0;
-		unsigned tasks;
 
 		if (value_of(argv[i], "--bench", &value)) {
 			a.bench = value;
@@ -50,7 +51,7 @@ wake_parse(const char *peer, int argc, char **argv)
 			    peer, "seconds", value, 1, 3600, &a.seconds);
 		} else if (value_of(argv[i], "--tasks", &value)) {
 			error = argument_small(
-			    peer, "tasks", value, 1, 100000000, &tasks);
+			    peer, "tasks", value, 1, 100000000, &a.tasks);
 		} else if (value_of(argv[i], "--pin", &value)) {
 			error = argument_flag(peer, "pin", value, &a.pin);
 		} else {
@@ -151,5 +152,28 @@ wake_report_idle(const char *peer, const char *version,
 	report_begin(peer, version, arguments);
 	printf(",\"wakes_per_s\":%.3f,\"cpu_percent\":%.4f}\n",
 	    (double)(after - before) / seconds, (double)cpu_ns / 1e7 / seconds);
+	fflush(stdout);
+}
+
+void
+wake_report_tasks(const char *peer, const char *version,
+    const struct wake_arguments *arguments, uint64_t bytes, size_t own)
+{
+	double each = (double)bytes / arguments->tasks;
+
+	report_begin(peer, version, arguments);
+	printf(",\"bytes_per_task\":%.3f,\"rss_per_task\":%.3f,"
+	       "\"tasks\":%u}\n",
+	    each - (double)own, each, arguments->tasks);
+	fflush(stdout);
+}
+
+void
+wake_report_executors(const char *peer, const char *version,
+    const struct wake_arguments *arguments, uint64_t bytes)
+{
+	report_begin(peer, version, arguments);
+	printf(
+	    ",\"bytes_per_executor\":%.0f}\n", (double)bytes / WAKE_EXECUTORS);
 	fflush(stdout);
 }
