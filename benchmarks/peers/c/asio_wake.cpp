@@ -39,12 +39,13 @@ public:
 		add(workload_now_ns() - sent);
 		sent_.store(0, std::memory_order_release);
 	}
+	/* A pause, or more until what was sent last has arrived. */
 	void
-	wait()
+	pause()
 	{
-		while (sent_.load(std::memory_order_acquire) != 0) {
+		do {
 			peer_pause_ns(PEER_PAUSE_NS);
-		}
+		} while (sent_.load(std::memory_order_acquire) != 0);
 	}
 	void
 	add(uint64_t ns)
@@ -81,13 +82,13 @@ eventfd_run(workers &pool, const wake_arguments &a, delays &delays)
 
 	receive();
 	for (unsigned i = 0; i < a.samples; i++) {
-		peer_pause_ns(PEER_PAUSE_NS);
+		delays.pause();
 		delays.send();
 		if (write(descriptor.native_handle(), &one, sizeof(one)) < 0) {
 			peer_fail("asio", "eventfd: write", errno);
 		}
-		delays.wait();
 	}
+	delays.pause();
 	std::atomic<bool> closed{ false };
 	asio::post(pool.context(0), [&] {
 		descriptor.cancel();
@@ -104,10 +105,12 @@ void
 timer_run(workers &pool, const wake_arguments &a, delays &delays)
 {
 	asio::steady_timer timer(pool.context(0));
+	uint32_t random = 1;
 	unsigned left = a.samples;
 	std::atomic<bool> over{ false };
 	std::function<void()> wait = [&] {
-		timer.expires_after(std::chrono::nanoseconds(PEER_PAUSE_NS));
+		timer.expires_after(
+		    std::chrono::nanoseconds(peer_delay_ns(&random)));
 		timer.async_wait([&](asio::error_code) {
 			delays.add(static_cast<uint64_t>(
 			    std::chrono::nanoseconds(
@@ -132,30 +135,41 @@ void
 outside_run(workers &pool, const wake_arguments &a, delays &delays)
 {
 	for (unsigned i = 0; i < a.samples; i++) {
-		peer_pause_ns(PEER_PAUSE_NS);
+		delays.pause();
 		delays.send();
 		asio::post(pool.context(0), [&] { delays.arrive(); });
-		delays.wait();
 	}
+	delays.pause();
 }
 
-/* A handler that posts another and ends. */
+/*
+ * A handler that sleeps, starts another and ends; the other answers.  They are
+ * deferred, as what an ending handler leaves to do: no other thread is woken.
+ */
 void
 task_run(workers &pool, const wake_arguments &a, delays &delays)
 {
-	for (unsigned i = 0; i < a.samples; i++) {
-		std::atomic<bool> over{ false };
-
-		asio::post(pool.context(0), [&] {
+	asio::steady_timer timer(pool.context(0));
+	unsigned left = a.samples;
+	std::atomic<bool> over{ false };
+	std::function<void()> wait = [&] {
+		timer.expires_after(std::chrono::nanoseconds(PEER_PAUSE_NS));
+		timer.async_wait([&](asio::error_code) {
 			delays.send();
-			asio::post(pool.context(0), [&] {
+			asio::defer(pool.context(0), [&] {
 				delays.arrive();
-				over = true;
+				if (--left > 0) {
+					asio::defer(pool.context(0), wait);
+				} else {
+					over = true;
+				}
 			});
 		});
-		while (!over) {
-			peer_pause_ns(PEER_PAUSE_NS);
-		}
+	};
+
+	asio::post(pool.context(0), wait);
+	while (!over) {
+		peer_pause_ns(PEER_PAUSE_NS);
 	}
 }
 

@@ -143,3 +143,11 @@ peer_memory_bytes(const char *key)
 	fclose(file);
 	return (kib * 1024);
 }
+
+uint64_t
+peer_delay_ns(uint32_t *random)
+{
+	/* The same numbers as in benchmarks/wake_latency.c. */
+	*random = *random * 1664525U + 1013904223U;
+	return (PEER_PAUSE_NS + (*random >> 12));
+}

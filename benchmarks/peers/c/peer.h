@@ -84,6 +84,9 @@ uint64_t peer_memory_bytes(const char *key);
 uint64_t peer_now_ns(void);
 void peer_pause_ns(uint64_t ns);
 
+/* How long a timer waits: 0.2 to 1.2 ms, so that it meets no tick. */
+uint64_t peer_delay_ns(uint32_t *random);
+
 #ifdef __cplusplus
 }
 #endif
