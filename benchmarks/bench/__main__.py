@@ -162,7 +162,8 @@ def parse():
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--counts", action="store_true",
-                        help="count system calls and instructions instead")
+                        help="count system calls, instructions, cache lines "
+                        "and allocations instead")
     parser.add_argument("--against", metavar="FILE.jsonl",
                         help="name the rows that are worse than in this run "
                         "before, and exit 1 if there are any")

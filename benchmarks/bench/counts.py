@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Counts that do not depend on the machine's mood: system calls and
-instructions an operation.  Each program runs twice, for few operations and
-for many; the difference leaves out what starting and ending cost."""
+"""Counts that do not depend on the machine's mood, an operation: system calls,
+instructions, cache lines, allocations.  Each program runs twice, for few
+operations and for many; the difference leaves out what starting and ending
+cost."""
 import json
 import re
 import shutil
@@ -39,13 +40,20 @@ def perf(event, command):
     raise Failed(f"perf: {event} is not counted here")
 
 
-def valgrind(command):
-    _, said = output(["valgrind", "--tool=callgrind",
-                      "--callgrind-out-file=/dev/null", *command])
-    found = re.search(r"Collected : (\d+)", said)
+def valgrind(tool, pattern, command):
+    """The sum of what the pattern finds in the words of a tool."""
+    name, *options = tool.split()
+    _, said = output(["valgrind", f"--tool={name}", *options,
+                      f"--{name}-out-file=/dev/null", *command])
+    found = re.search(pattern, said)
     if found is None:
-        raise Failed("valgrind: no count")
-    return int(found.group(1))
+        raise Failed(f"valgrind: {name} does not count")
+    return sum(int(number.replace(",", "")) for number in found.groups())
+
+
+# A first level of 4 KiB: a read copies as much through it, so what a task
+# touches between two reads is what it has to fetch again.
+CACHE = "callgrind --cache-sim=yes --D1=4096,4,64"
 
 
 # What counts, the best first.  A traced system call takes so long that a
@@ -57,8 +65,17 @@ COUNTERS = {
         ("strace", strace)),
     "instructions": (
         ("perf", lambda command: perf("instructions:u", command)),
-        ("valgrind", valgrind)),
+        ("valgrind", lambda command: valgrind(
+            "callgrind", r"Collected : (\d+)", command))),
+    "cache lines missed": (
+        ("valgrind", lambda command: valgrind(
+            CACHE, r"Collected : \d+ \d+ \d+ \d+ (\d+) (\d+)", command)),),
+    "allocations": (
+        ("valgrind", lambda command: valgrind(
+            "dhat", r"Total: .* in ([\d,]+) blocks", command)),),
 }
+DIGITS = {"system calls": 3, "instructions": 0, "cache lines missed": 1,
+          "allocations": 3}
 
 
 def choose(counters):
@@ -86,12 +103,13 @@ def main(field: Field, lines):
     programs = {"filch": [field.own("filch"), "bench"],
                 "raw_uring": [field.own("raw_uring")]}
     failed = False
-    print(f"{machine()}; {options.workers} workers; hot 4 KiB reads; "
-          f"system calls by {chosen['system calls'][0] or 'nobody'}, "
-          "instructions in user space by "
-          f"{chosen['instructions'][0] or 'nobody'}\n")
-    print("| QD | program | system calls an operation "
-          "| instructions an operation |\n|---|---|---|---|")
+    print(f"{machine()}; {options.workers} workers; hot 4 KiB reads; in user "
+          "space but for the system calls; counted by "
+          + ", ".join(f"{by or 'nobody'} ({what})"
+                      for what, (by, _) in chosen.items())
+          + "; the cache is one of 4 KiB\n")
+    print(f"| QD | program | {' | '.join(chosen)} |\n|---|---|"
+          + "---|" * len(chosen))
     for depth in DEPTHS:
         for label, program in programs.items():
             command = program + [
@@ -111,8 +129,9 @@ def main(field: Field, lines):
                 "program": label, "iodepth": depth, "per_operation": found,
                 "by": {what: by for what, (by, _) in chosen.items()},
                 **field.facts}), file=lines, flush=True)
-            print(f"| {depth} | {label} | {shown(found['system calls'], 3)} "
-                  f"| {shown(found['instructions'], 0)} |", flush=True)
+            print(f"| {depth} | {label} | "
+                  + " | ".join(shown(found[what], DIGITS[what])
+                               for what in chosen) + " |", flush=True)
     return 1 if failed else 0
 
 
