@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The table of medians, spreads and ratios, and its plots."""
-import colorsys
 import shutil
 import subprocess
 
+from .targets import LIMITS
 from .workloads import value
 
+# Values further apart than this are drawn to a logarithmic scale.
+APART = 20
+KINDS = ("hot", "direct", "free", "pinned")  # of rows, a plot each
+LINE = 18  # pixels a bar of a plot, and a heading
 
-def colour(index, count):
-    """More of them than gnuplot has."""
-    parts = colorsys.hsv_to_rgb(index / count, 0.75, 0.6 + 0.3 * (index % 2))
-    return "#" + "".join(f"{round(part * 255):02x}" for part in parts)
+
+def colour(label):
+    if label.startswith("filch"):
+        return "0xc0392b"
+    return "0x666666" if label in LIMITS else "0x9db8cf"
 
 
 class Report:
@@ -83,58 +88,78 @@ class Report:
         return "\n".join(text) + "\n"
 
     def plots(self, directory, stem):
-        """One SVG a workload and figure, all as ratios to filch."""
+        """One SVG a workload, figure and kind of row: bars for each row."""
         if shutil.which("gnuplot") is None:
             return []
-        made = []
         groups = {}
-        for workload, name, figure, labels in self.lines:
-            groups.setdefault((workload, figure.path, figure.text),
-                              []).append((name, figure, labels))
-        for (workload, path, text), lines in groups.items():
-            file = directory / f"{stem}-{workload}-{path}.svg"
-            if self.plot(file, f"{workload}: {text}, ratio to filch "
-                         f"({'more' if lines[0][1].more else 'less'} is "
-                         "better)", lines):
-                made.append(file)
-        return made
+        for line in self.lines:
+            workload, name, figure, _ = line
+            kinds = [word for word in name.split() if word in KINDS]
+            groups.setdefault("-".join([workload, *kinds, figure.path]),
+                              []).append(line)
+        files = [(directory / f"{stem}-{name}.svg", lines)
+                 for name, lines in groups.items()]
+        return [file for file, lines in files if self.plot(file, lines)]
 
-    def plot(self, file, title, lines):
-        labels = []
-        for _, _, found in lines:
-            labels += [label for label in found if label not in labels]
-        data = []
-        for name, figure, _ in lines:
-            cells = [f'"{name}"']
-            for label in labels:
+    def bars(self, lines):
+        """A heading for each row, and its programs, the best first: top
+        down, with where they end and what is written there."""
+        rows = []
+        for _, name, figure, labels in lines:
+            rows.append((name,))
+            for label in sorted(labels, reverse=figure.more, key=lambda label:
+                                self.samples.median(
+                                    self.key(name, figure, label))):
                 key = self.key(name, figure, label)
-                ratio = (self.ratio(name, figure, label)
-                         if self.samples.has(key) else None)
-                if ratio is None or ratio <= 0:
-                    cells.append("? ? ?")
-                    continue
-                ours = self.samples.median(self.key(name, figure, "filch"))
-                values = self.samples.values[key]
-                cells.append(f"{ratio:g} {min(values) / ours:g} "
-                             f"{max(values) / ours:g}")
-            data.append(" ".join(cells))
-        columns = ", ".join(
-            f"$data using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}"
-            + (":xtic(1)" if i == 0 else "")
-            + f" title '{label}' noenhanced lc rgb "
-            f"'{colour(i, len(labels))}'" for i, label in
-            enumerate(labels))
+                values = [number / figure.scale
+                          for number in self.samples.values[key]]
+                median = self.samples.median(key) / figure.scale
+                ratio = self.ratio(name, figure, label)
+                text = f"{median:.{figure.digits}f}"
+                if label != "filch" and ratio is not None:
+                    text += f"  ({ratio:.2f} x filch)"
+                rows.append((label, median, min(values), max(values), text))
+        return rows
+
+    def plot(self, file, lines):
+        workload, _, figure, _ = lines[0]
+        rows = self.bars(lines)
+        lows = [row[2] for row in rows if len(row) > 1]
+        high = max(row[3] for row in rows if len(row) > 1)
+        wide = min(lows) > 0 and high > APART * min(lows)
+        left, right = (min(lows) / 2, high * (high / min(lows)) ** 0.3) \
+            if wide else (0, 1.4 * high or 1)
+        data, headings = [], []
+        for y, row in enumerate(rows):
+            if len(row) == 1:
+                headings.append(f'set label "{row[0]}" at graph 0, first {y} '
+                                "offset 1,0 noenhanced font ',12' front")
+                continue
+            label, median, low, high, text = row
+            data.append(f'{y} {median:g} {low:g} {high:g} {colour(label)} '
+                        f'"{label}" "{text}"')
+        better = "more" if figure.more else "less"
         script = "\n".join([
-            "$data << EOD", *data, "EOD",
-            f"set terminal svg size {300 + 30 * len(labels) * len(lines)},600"
-            " background 'white'",
-            f"set output '{file}'", f"set title \"{title}\" noenhanced",
-            "set style data histogram",
-            "set style histogram errorbars gap 2 lw 1",
-            "set style fill solid 0.7", "set datafile missing '?'",
-            "set xtics rotate by -30 noenhanced", "set grid ytics",
-            "set key outside right", "set logscale y", "set yrange [*:*]",
-            f"plot {columns}, 1 with lines lc 'black' notitle", ""])
+            "$data << EOD", *data, "EOD", f"""\
+set terminal svg size 900,{110 + LINE * len(rows)} font 'sans,11' \
+    background 'white'
+set output '{file}'
+set title "{workload}: {figure.text}, {better} is better; \
+median, and from smallest to largest" noenhanced
+set xlabel "{figure.text}{', logarithmic' if wide else ''}" noenhanced
+{'set logscale x' if wide else ''}
+set xrange [{left:g}:{right:g}]
+set yrange [{len(rows) - 0.4}:-0.6]
+set xtics nomirror
+set ytics noenhanced scale 0
+set grid xtics
+set lmargin 24
+unset key""", *headings, f"""\
+plot $data using 2:1:({left:g}):2:($1-0.4):($1+0.4):5:ytic(6) \
+    with boxxyerror fs solid 1 noborder lc rgb variable, \
+    $data using 2:1:3:4 with xerrorbars pt 0 lc 'black', \
+    $data using 4:1:7 with labels left offset 1,0 noenhanced font ',10'
+"""])
         done = subprocess.run(["gnuplot"], input=script, text=True,
                               stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, check=False)

@@ -43,9 +43,9 @@ IOPS = Figure("iops", "k/s", 1e3, 1, True)
 CPU = Figure("cpu_ns_per_op", "CPU ns an operation")
 SPREAD = (Figure("lat_ns.p99", "p99 us", 1e3, 1),
           Figure("lat_ns.p999", "p99.9 us", 1e3, 1))
-DELAYS = (Figure("p50_ns", "p50 us", 1e3, 1),
-          Figure("p99_ns", "p99 us", 1e3, 1),
-          Figure("p999_ns", "p99.9 us", 1e3, 1))
+DELAYS = (Figure("p50_ns", "p50 us", 1e3, 2),
+          Figure("p99_ns", "p99 us", 1e3, 2),
+          Figure("p999_ns", "p99.9 us", 1e3, 2))
 
 
 def where(pin):
