@@ -225,7 +225,7 @@ def wake(field, row):
     if row.bench in ("eventfd", "timer"):
         found.append(Contestant(
             "plain thread", [ours + [f"--bench={row.bench}_raw"]]))
-    if row.bench != "stuck":
+    if row.bench not in ("stuck", "across", "create"):
         found += [Contestant(peer, [[program, "wake", f"--bench={row.bench}"]
                                     + common])
                   for peer, program in field.built("wake")]

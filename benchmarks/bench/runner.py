@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What benchmarks/compare and scripts/bench share: programs that print JSON,
-their figures over the rounds, the machine and the file that is read."""
+"""Programs that print JSON, their figures over the rounds, and the machine."""
 import datetime
 import json
 import os
@@ -8,7 +7,6 @@ import pathlib
 import platform
 import statistics
 import subprocess
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOCK = 1 << 20
@@ -100,14 +98,3 @@ def commit():
 def machine():
     return (f"{datetime.date.today()}, {commit()}, {os.cpu_count()} x "
             f"{cpu_model()}, {platform.system()} {platform.release()}")
-
-
-def make_file(directory, size):
-    """A file of random bytes, so that nothing can be shared or left out."""
-    made = tempfile.NamedTemporaryFile(
-        dir=directory, prefix="compare.", delete=True)
-    for _ in range(size // BLOCK):
-        made.write(os.urandom(BLOCK))
-    made.flush()
-    os.fsync(made.fileno())
-    return made

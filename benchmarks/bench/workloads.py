@@ -83,12 +83,19 @@ def rows(workload, quick):
                           kind == "direct")
                       for kind in ("hot", "direct") for depth in depths]
     if workload == "wake":
+        found.append(Row("wake", "wake across", DELAYS, bench="across"))
+        found.append(Row("wake", "wake create", (Figure(
+            "create_destroy_ns_p50", "us to create and destroy", 1e3),),
+            bench="create"))
         found.append(Row("wake", "wake idle", (
             Figure("cpu_percent", "CPU %", 1.0, 3),
             Figure("wakes_per_s", "wakes a second", 1.0, 2)), bench="idle"))
         found.append(Row("wake", "wake stuck", (
             Figure("delay_ms", "longest delay, ms", 1.0, 2),
-            Figure("delay_p99_ms", "p99 of delays, ms", 1.0, 2)),
+            Figure("delay_p99_ms", "p99 of delays, ms", 1.0, 2),
+            Figure("control_ms", "longest beside a plain thread that computes, "
+                   "ms", 1.0, 2),
+            Figure("control_p99_ms", "p99 beside it, ms", 1.0, 2)),
             bench="stuck"))
     return found
 

@@ -44,6 +44,8 @@ jq -c 'if .program == "filch" and .row == "sched free skynet_1M"
 run 0 --table="$work/before" --against="$work/before"
 grep -q '^| sched pinned skynet_1M | ns | peer | .* | 1.00 | ' "$work/out" ||
 	fail "--table: no targets"
+grep -q "^| the scheduler's ns | every peer | .* | 1.00 | [0-9]* of 12 |$" \
+	"$work/out" || fail "--table: no line for all rows of a target"
 run 1 --table="$work/after" --against="$work/before"
 grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
 	fail "--against: says nothing of skynet_1M"
