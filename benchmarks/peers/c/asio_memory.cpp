@@ -26,8 +26,6 @@ namespace peer {
 
 namespace {
 
-constexpr uint64_t settle_ns = 200000000;
-
 /* A quarter to a third less than with Asio's type for any executor. */
 using executor = asio::io_context::executor_type;
 using coroutine = asio::awaitable<void, executor>;
@@ -87,7 +85,7 @@ measure(const wake_arguments &a, size_t own, Make make)
 	workers pool(a.workers, 1, a.pin);
 	asio::io_context &context = pool.context(0);
 
-	peer_pause_ns(settle_ns);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t before = peer_memory_bytes("RssAnon");
 	asio::post(context, [&] {
 		for (unsigned i = 0; i < a.tasks; i++) {
@@ -97,7 +95,7 @@ measure(const wake_arguments &a, size_t own, Make make)
 	while (waiting < a.tasks) {
 		peer_pause_ns(1000000);
 	}
-	peer_pause_ns(settle_ns);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	wake_report_tasks("asio", version, &a,
 	    peer_memory_bytes("RssAnon") - before, own);
 	_exit(0);
@@ -123,12 +121,12 @@ executors(const wake_arguments &a)
 
 	/* The first also pays for what the process needs once. */
 	all.push_back(std::make_unique<idle_executor>(a));
-	peer_pause_ns(settle_ns);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t before = peer_memory_bytes("VmRSS");
 	for (unsigned i = 0; i < WAKE_EXECUTORS; i++) {
 		all.push_back(std::make_unique<idle_executor>(a));
 	}
-	peer_pause_ns(settle_ns);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	wake_report_executors(
 	    "asio", version, &a, peer_memory_bytes("VmRSS") - before);
 	_exit(0);

@@ -192,7 +192,6 @@ idle(workers &pool, const wake_arguments &a)
 	asio::steady_timer timer(pool.context(0), std::chrono::hours(1));
 
 	timer.async_wait([](asio::error_code) {});
-	peer_pause_ns(50000000);
 	wake_report_idle("asio", version, &a);
 }
 

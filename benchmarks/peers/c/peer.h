@@ -68,6 +68,7 @@ void wake_report_idle(const char *peer, const char *version,
 /* As in benchmarks/wake_cost.c. */
 #define WAKE_EXECUTORS  16
 #define WAKE_FLIGHT_MAX 8192
+#define WAKE_SETTLE_NS  200000000 /* for threads to start and rest */
 
 /*
  * Bytes that the process has more since all tasks wait, own of each of them

@@ -16,8 +16,7 @@
 #include "peer.h"
 #include "uv_peer.h"
 
-#define HOUR_MS   3600000
-#define SETTLE_NS 200000000
+#define HOUR_MS 3600000
 
 struct flight {
 	uv_fs_t request;
@@ -150,12 +149,12 @@ measure_executors(const struct wake_arguments *arguments)
 {
 	/* The first also pays for what the process needs once. */
 	start(arguments, NULL, 0);
-	peer_pause_ns(SETTLE_NS);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t before = peer_memory_bytes("VmRSS");
 	for (unsigned i = 0; i < WAKE_EXECUTORS; i++) {
 		start(arguments, NULL, 0);
 	}
-	peer_pause_ns(SETTLE_NS);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	wake_report_executors("uv", uv_version_string(), arguments,
 	    peer_memory_bytes("VmRSS") - before);
 }
@@ -174,7 +173,7 @@ measure_tasks(struct wake_arguments *arguments, const struct kind *kind)
 	while (atomic_load(&waiting) < arguments->tasks) {
 		peer_pause_ns(1000000);
 	}
-	peer_pause_ns(SETTLE_NS);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	wake_report_tasks("uv", uv_version_string(), arguments,
 	    peer_memory_bytes("RssAnon") - before, kind->own);
 }

@@ -139,6 +139,7 @@ void
 wake_report_idle(const char *peer, const char *version,
     const struct wake_arguments *arguments)
 {
+	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t cpu_ns = workload_cpu_ns();
 	uint64_t own_ns = workload_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	unsigned long long before = switches(peer);
@@ -150,7 +151,7 @@ wake_report_idle(const char *peer, const char *version,
 	own_ns = workload_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own_ns;
 	cpu_ns = workload_cpu_ns() - cpu_ns - own_ns;
 	report_begin(peer, version, arguments);
-	printf(",\"wakes_per_s\":%.3f,\"cpu_percent\":%.4f}\n",
+	printf(",\"wakes_per_s\":%.3f,\"cpu_percent\":%.3f}\n",
 	    (double)(after - before) / seconds, (double)cpu_ns / 1e7 / seconds);
 	fflush(stdout);
 }
