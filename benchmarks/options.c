@@ -11,6 +11,9 @@
 /* What getopt_long returns: the place in the table below, from here on. */
 #define OPTION_BASE 256
 
+/* One a nanosecond: more have no schedule. */
+#define RATE_MAX UINT64_C(1000000000)
+
 enum option_id {
 	OPT_RW,
 	OPT_RWMIXREAD,
@@ -21,6 +24,7 @@ enum option_id {
 	OPT_DRIVER,
 	OPT_RUNTIME,
 	OPT_NUMBER_IOS,
+	OPT_RATE,
 	OPT_FILENAME,
 	OPT_SIZE,
 	OPT_OVERWRITE,
@@ -62,6 +66,8 @@ static const struct {
 	    "seconds, or with us ms s m h d [5]" },
 	[OPT_NUMBER_IOS] = { "number_ios", "N",
 	    "stop after so many operations" },
+	[OPT_RATE] = { "rate", "N",
+	    "operations a second, latencies from when due [0: all it can]" },
 	[OPT_FILENAME] = { "filename", "FILE",
 	    "the same as FILE; what does not exist is made and removed" },
 	[OPT_SIZE] = { "size", "SIZE", "of the file, or as much of it [512m]" },
@@ -138,6 +144,9 @@ apply_number(struct workload *w, enum option_id id)
 	case OPT_NUMBER_IOS:
 		return (argument_number(
 		    p, name, optarg, 1, UINT64_MAX, &w->number_ios));
+	case OPT_RATE:
+		return (
+		    argument_number(p, name, optarg, 0, RATE_MAX, &w->rate));
 	case OPT_IODEPTH:
 		return (argument_small(p, name, optarg, 1, 4096, &w->iodepth));
 	case OPT_BATCH:
@@ -235,6 +244,8 @@ check(struct workload *w)
 		       "--fdatasync";
 	} else if (w->stuck_ns >= w->stuck_every_ns) {
 		rule = "--stuck: must be less than --stuck_every";
+	} else if (w->rate != 0 && w->batch > 1) {
+		rule = "--rate: needs --batch=1";
 	} else if (w->batch > w->iodepth) {
 		rule = "--batch: must be at most --iodepth";
 	}

@@ -26,7 +26,8 @@ struct raw_run {
 	const struct raw_engine *engine;
 	struct thread *threads;
 	pthread_barrier_t barrier; /* passed twice: when ready, and to start */
-	bool go;                   /* written between the two */
+	bool go;                   /* these are written between the two */
+	uint64_t start_ns;
 };
 
 static int
@@ -62,7 +63,8 @@ thread_main(void *context)
 	pthread_barrier_wait(&run->barrier);
 	pthread_barrier_wait(&run->barrier);
 	if (run->go) {
-		worker->stop_ns = workload_now_ns() + run->workload->runtime_ns;
+		worker->start_ns = run->start_ns;
+		worker->stop_ns = run->start_ns + run->workload->runtime_ns;
 		thread->error = run->engine->run(worker);
 	}
 	run->engine->close(worker);
@@ -118,12 +120,12 @@ threads_run(struct raw_run *run, struct workload_stats *stats,
 	int status = threads_error(run);
 	run->go = status == 0;
 	uint64_t cpu_ns = workload_cpu_ns();
-	uint64_t start_ns = workload_now_ns();
+	run->start_ns = workload_now_ns();
 	pthread_barrier_wait(&run->barrier);
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(run->threads[i].thread, NULL);
 	}
-	ret_outcome->elapsed_ns = workload_now_ns() - start_ns;
+	ret_outcome->elapsed_ns = workload_now_ns() - run->start_ns;
 	ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
 	ret_outcome->stuck_turns = run->threads[0].worker.stuck_turns;
 	ret_outcome->driver = run->engine->name;

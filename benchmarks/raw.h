@@ -16,6 +16,7 @@ struct raw_worker {
 	struct workload_cursor cursor;
 	char *buffers; /* iodepth blocks in a row, aligned for O_DIRECT */
 	void *state;   /* the engine's own */
+	uint64_t start_ns;
 	uint64_t stop_ns;
 	uint64_t stuck_due_ns; /* when the loop computes next */
 	uint64_t stuck_turns;
@@ -57,15 +58,29 @@ raw_compute(struct raw_worker *worker)
 	workload_compute(workload->stuck_ns);
 }
 
+/* Where the schedule of a worker's slot begins, as one of so many. */
+static inline void
+raw_place(const struct raw_worker *worker, struct workload_place *place,
+    unsigned index, unsigned slots)
+{
+	unsigned workers = worker->workload->workers;
+
+	/* neighbours in time are on different workers */
+	*place = (struct workload_place){ .start_ns = worker->start_ns,
+		.next = (uint64_t)index * workers + worker->index,
+		.slots = (uint64_t)slots * workers };
+}
+
 /* The next operation, its content made where it is to be checked later. */
 static inline bool
-raw_next(struct raw_worker *worker, struct workload_step *step, void *buffer)
+raw_next(struct raw_worker *worker, struct workload_place *place,
+    struct workload_step *step, void *buffer)
 {
 	const struct workload *workload = worker->workload;
 
 	raw_compute(worker);
 	if (tool_interrupted() ||
-	    !workload_next(&worker->cursor, workload, step)) {
+	    !workload_next_at(&worker->cursor, workload, place, step)) {
 		return (false);
 	}
 	if (workload->verify && step->kind == KIND_WRITE) {

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 struct call {
@@ -60,20 +61,42 @@ pread_close(struct raw_worker *worker)
 
 /* The next batch; how many calls it was. */
 static unsigned
-batch_run(struct raw_worker *worker, struct call *calls)
+batch_run(
+    struct raw_worker *worker, struct workload_place *place, struct call *calls)
 {
 	const struct workload *workload = worker->workload;
 	char *buffer = worker->buffers;
 	unsigned count = 0;
 
 	while (count < workload->batch &&
-	    raw_next(worker, &calls[count].step, buffer)) {
+	    raw_next(worker, place, &calls[count].step, buffer)) {
 		calls[count].result =
 		    step_run(workload, &calls[count].step, buffer);
 		count++;
 		buffer += workload->block_size;
 	}
 	return (count);
+}
+
+/* The time when the next operation of an open loop starts. */
+static uint64_t
+pread_sleep(struct raw_worker *worker, struct workload_place *place)
+{
+	uint64_t now_ns = workload_now_ns();
+	uint64_t until_ns;
+
+	while (!tool_interrupted() &&
+	    (until_ns = workload_sleep_until(
+		 worker->workload, &worker->cursor, place, now_ns)) != 0) {
+		struct timespec until = {
+			.tv_sec = (time_t)(until_ns / 1000000000),
+			.tv_nsec = (long)(until_ns % 1000000000),
+		};
+
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+		now_ns = workload_now_ns();
+	}
+	return (now_ns);
 }
 
 static int
@@ -84,12 +107,20 @@ pread_run(struct raw_worker *worker)
 	uint64_t start_ns = workload_now_ns();
 	uint64_t now_ns = start_ns;
 	unsigned turn = 0;
+	struct workload_place place;
 	unsigned count;
 
+	raw_place(worker, &place, 0, 1);
+	if (workload->rate != 0) {
+		now_ns = pread_sleep(worker, &place);
+	}
 	while (now_ns < worker->stop_ns &&
-	    (count = batch_run(worker, calls)) > 0) {
+	    (count = batch_run(worker, &place, calls)) > 0) {
+		if (workload->rate != 0) {
+			start_ns = place.due_ns;
+		}
 		/* The end of these operations is the start of the next. */
-		if (workload->latency ||
+		if (workload->latency || workload->rate != 0 ||
 		    ++turn % WORKLOAD_CLOCK_INTERVAL == 0) {
 			now_ns = workload_now_ns();
 		}
@@ -101,6 +132,9 @@ pread_run(struct raw_worker *worker)
 		}
 		/* Checking is no part of the next operation. */
 		start_ns = workload->verify ? workload_now_ns() : now_ns;
+		if (workload->rate != 0) {
+			now_ns = pread_sleep(worker, &place);
+		}
 	}
 	return (0);
 }

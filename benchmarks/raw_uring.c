@@ -33,12 +33,20 @@ struct group {
 	unsigned size;  /* slots it has */
 	unsigned count; /* that were started */
 	unsigned left;  /* that are in flight */
+	bool asleep;    /* has a timeout in flight, of an open loop */
+};
+
+/* Of an open loop, apart: others have two groups in a line. */
+struct schedule {
+	struct workload_place place;
+	struct __kernel_timespec until;
 };
 
 struct uring {
 	struct io_uring ring;
 	struct slot *slots;
 	struct group *groups;
+	struct schedule *schedules; /* one a group */
 	unsigned group_count;
 	unsigned flight;
 	bool opened;
@@ -117,7 +125,9 @@ uring_open(struct raw_worker *worker)
 	}
 	uring->slots = calloc(workload->iodepth, sizeof(*uring->slots));
 	uring->groups = calloc(workload->iodepth, sizeof(*uring->groups));
-	if (uring->slots == NULL || uring->groups == NULL) {
+	uring->schedules = calloc(workload->iodepth, sizeof(*uring->schedules));
+	if (uring->slots == NULL || uring->groups == NULL ||
+	    uring->schedules == NULL) {
 		return (-ENOMEM);
 	}
 	groups_init(worker, uring);
@@ -150,6 +160,7 @@ uring_close(struct raw_worker *worker)
 	if (uring->opened) {
 		io_uring_queue_exit(&uring->ring);
 	}
+	free(uring->schedules);
 	free(uring->groups);
 	free(uring->slots);
 	free(uring);
@@ -187,12 +198,14 @@ static void
 group_start(struct raw_worker *worker, struct uring *uring, struct group *group)
 {
 	const struct workload *workload = worker->workload;
+	struct workload_place *place =
+	    &uring->schedules[group - uring->groups].place;
 
 	group->count = 0;
 	while (group->count < group->size) {
 		struct slot *slot = &group->slots[group->count];
 
-		if (!raw_next(worker, &slot->step, slot->buffer)) {
+		if (!raw_next(worker, place, &slot->step, slot->buffer)) {
 			break;
 		}
 		/* There are as many entries as slots. */
@@ -203,7 +216,34 @@ group_start(struct raw_worker *worker, struct uring *uring, struct group *group)
 	}
 	group->left = group->count;
 	uring->flight += group->count;
-	group->start_ns = workload->latency ? workload_now_ns() : 0;
+	group->start_ns = workload->rate != 0 ? place->due_ns
+	    : workload->latency               ? workload_now_ns()
+					      : 0;
+}
+
+/* Start group; in an open loop a timeout comes first, if it is not late. */
+static void
+group_go(struct raw_worker *worker, struct uring *uring, struct group *group,
+    uint64_t now_ns)
+{
+	struct schedule *schedule = &uring->schedules[group - uring->groups];
+	uint64_t until_ns = tool_interrupted()
+	    ? 0
+	    : workload_sleep_until(
+		  worker->workload, &worker->cursor, &schedule->place, now_ns);
+
+	if (until_ns == 0) {
+		group_start(worker, uring, group);
+		return;
+	}
+	/* Instead of the operation: it is one slot, and one entry. */
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+	schedule->until.tv_sec = (long long)(until_ns / 1000000000);
+	schedule->until.tv_nsec = (long long)(until_ns % 1000000000);
+	io_uring_prep_timeout(sqe, &schedule->until, 0, IORING_TIMEOUT_ABS);
+	io_uring_sqe_set_data(sqe, &group->slots[0]);
+	group->asleep = true;
+	uring->flight++;
 }
 
 static void
@@ -231,12 +271,15 @@ uring_reap(struct raw_worker *worker, struct uring *uring)
 
 		slot->result = cqes[i]->res;
 		uring->flight--;
-		if (--group->left > 0) {
+		if (group->asleep) {
+			group->asleep = false;
+		} else if (--group->left > 0) {
 			continue;
+		} else {
+			group_finish(worker, group, now_ns);
 		}
-		group_finish(worker, group, now_ns);
 		if (now_ns < worker->stop_ns) {
-			group_start(worker, uring, group);
+			group_go(worker, uring, group, now_ns);
 		}
 	}
 	io_uring_cq_advance(&uring->ring, count);
@@ -249,7 +292,11 @@ uring_run(struct raw_worker *worker)
 
 	worker->operation = "io_uring_enter";
 	for (unsigned i = 0; i < uring->group_count; i++) {
-		group_start(worker, uring, &uring->groups[i]);
+		struct group *group = &uring->groups[i];
+
+		raw_place(
+		    worker, &uring->schedules[i].place, i, uring->group_count);
+		group_go(worker, uring, group, worker->start_ns);
 	}
 	while (uring->flight > 0) {
 		int error = io_uring_submit_and_wait(&uring->ring, 1);

@@ -11,6 +11,11 @@
 
 #include "interrupt.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
+/* Sleeps of an open loop, at most: so soon an interrupt is noticed. */
+#define NAP_NS (NS_PER_S / 10)
+
 static int measure(const struct workload *, workload_run_fn, void *);
 
 int
@@ -154,18 +159,35 @@ sync_is_due(const struct workload_cursor *cursor, unsigned every)
 	return (every != 0 && cursor->writes % every == 0);
 }
 
-bool
-workload_next(struct workload_cursor *cursor, const struct workload *workload,
+static void
+sync_becomes_due(
+    struct workload_cursor *cursor, const struct workload *workload)
+{
+	if (sync_is_due(cursor, workload->fsync_every)) {
+		cursor->sync_due = true;
+		cursor->sync_kind = KIND_FSYNC;
+	} else if (sync_is_due(cursor, workload->fdatasync_every)) {
+		cursor->sync_due = true;
+		cursor->sync_kind = KIND_FDATASYNC;
+	}
+}
+
+static bool
+next_sync(struct workload_cursor *cursor, struct workload_step *step)
+{
+	if (!cursor->sync_due) {
+		return (false);
+	}
+	cursor->sync_due = false;
+	step->offset = 0;
+	step->kind = cursor->sync_kind;
+	return (true);
+}
+
+static bool
+next_transfer(struct workload_cursor *cursor, const struct workload *workload,
     struct workload_step *step)
 {
-	if (cursor->sync_due) {
-		cursor->sync_due = false;
-		step->offset = 0;
-		step->kind = sync_is_due(cursor, workload->fsync_every)
-		    ? KIND_FSYNC
-		    : KIND_FDATASYNC;
-		return (true);
-	}
 	if (cursor->left == 0) {
 		return (false);
 	}
@@ -188,10 +210,67 @@ workload_next(struct workload_cursor *cursor, const struct workload *workload,
 		(random & 0xffff) % 100 >= workload->read_percent)) {
 		step->kind = KIND_WRITE;
 		cursor->writes++;
-		cursor->sync_due = sync_is_due(cursor, workload->fsync_every) ||
-		    sync_is_due(cursor, workload->fdatasync_every);
+		sync_becomes_due(cursor, workload);
 	}
 	return (true);
+}
+
+bool
+workload_next(struct workload_cursor *cursor, const struct workload *workload,
+    struct workload_step *step)
+{
+	return (
+	    next_sync(cursor, step) || next_transfer(cursor, workload, step));
+}
+
+/* ---- the schedule of an open loop ---- */
+
+static uint64_t
+place_due_ns(
+    const struct workload *workload, const struct workload_place *place)
+{
+	uint64_t rate = workload->rate;
+
+	return (place->start_ns + place->next / rate * NS_PER_S +
+	    place->next % rate * NS_PER_S / rate);
+}
+
+bool
+workload_next_at(struct workload_cursor *cursor,
+    const struct workload *workload, struct workload_place *place,
+    struct workload_step *step)
+{
+	if (workload->rate == 0) {
+		return (workload_next(cursor, workload, step));
+	}
+	/* Whose own operation is due leaves a sync to the next that is done. */
+	if (!place->slept && next_sync(cursor, step)) {
+		return (true);
+	}
+	place->slept = false;
+	place->due_ns = place_due_ns(workload, place);
+	place->next += place->slots;
+	return (next_transfer(cursor, workload, step));
+}
+
+uint64_t
+workload_sleep_until(const struct workload *workload,
+    const struct workload_cursor *cursor, struct workload_place *place,
+    uint64_t now_ns)
+{
+	if (workload->rate == 0 || (cursor->sync_due && !place->slept)) {
+		return (0);
+	}
+	uint64_t until_ns = place_due_ns(workload, place);
+	uint64_t end_ns = place->start_ns + workload->runtime_ns;
+	if (until_ns > end_ns) {
+		until_ns = end_ns;
+	}
+	if (until_ns <= now_ns) {
+		return (0);
+	}
+	place->slept = true;
+	return (until_ns < now_ns + NAP_NS ? until_ns : now_ns + NAP_NS);
 }
 
 /* ---- accounting ---- */

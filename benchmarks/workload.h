@@ -50,6 +50,7 @@ struct workload {
 	uint64_t runtime_ns;
 	uint64_t stuck_ns; /* a task computes so long; 0 is no such task */
 	uint64_t stuck_every_ns;
+	uint64_t rate;         /* operations a second; 0 is a closed loop */
 	unsigned read_percent; /* of RW_RANDRW */
 	unsigned iodepth;      /* per worker */
 	unsigned workers;
@@ -93,11 +94,24 @@ struct workload_cursor {
 	uint64_t writes;
 	uint64_t left;
 	bool sync_due;
+	enum workload_kind sync_kind;
 };
 
 struct workload_step {
 	enum workload_kind kind;
 	uint64_t offset;
+};
+
+/*
+ * A slot is what has one operation at a time.  Of an open loop's schedule it
+ * has the place that is its number, and each that is so many slots further.
+ */
+struct workload_place {
+	uint64_t start_ns; /* of the run */
+	uint64_t next;
+	uint64_t slots;
+	uint64_t due_ns; /* of the operation it has */
+	bool slept;      /* since the one before */
 };
 
 /* What a run was: filled by the function that carries it out. */
@@ -148,6 +162,24 @@ void workload_cursor_init(struct workload_cursor *cursor,
 /* The next operation; false when the worker's share of number_ios is done. */
 bool workload_next(struct workload_cursor *cursor,
     const struct workload *workload, struct workload_step *step);
+
+/*
+ * The same for a slot of an open loop (--rate): what it does next when
+ * workload_sleep_until() has said 0, with due_ns of its place set.  Where the
+ * loop is closed, place stays as it is.
+ */
+bool workload_next_at(struct workload_cursor *cursor,
+    const struct workload *workload, struct workload_place *place,
+    struct workload_step *step);
+
+/*
+ * How long a slot is to sleep, to be asked again then: interrupts and the end
+ * of the run are looked for meanwhile.  0 is not at all: it is due, or late, or
+ * there is a sync to do, which keeps to no schedule.
+ */
+uint64_t workload_sleep_until(const struct workload *workload,
+    const struct workload_cursor *cursor, struct workload_place *place,
+    uint64_t now_ns);
 
 /* Content of a block follows from seed and offset alone. */
 void workload_fill(const struct workload *workload, void *buffer,

@@ -47,11 +47,12 @@ report_json(const struct workload *w, const struct workload_stats *sum,
 	       ",\"fdatasync\":%u,\"shared_sync\":%d,\"verify\":%d"
 	       ",\"seed\":%" PRIu64
 	       ",\"pin\":%d,\"lat\":%d,\"rwmixread\":%u,\"stuck\":%.6g"
-	       ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64 ",",
+	       ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64
+	       ",\"rate\":%" PRIu64 ",",
 	    w->overwrite, w->direct, w->lock, w->fsync_every,
 	    w->fdatasync_every, w->shared_sync, w->verify, w->seed, w->pin,
 	    w->latency, w->read_percent, (double)w->stuck_ns / 1e9,
-	    (double)w->stuck_every_ns / 1e9, outcome->stuck_turns);
+	    (double)w->stuck_every_ns / 1e9, outcome->stuck_turns, w->rate);
 	printf("\"iops\":%.0f,\"bytes_per_s\":%.0f,\"lat_ns\":{\"p50\":%" PRIu64
 	       ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64
 	       "},\"cpu_ns_per_op\":%.0f,\"operations\":%" PRIu64
@@ -71,9 +72,10 @@ report_table(const struct workload *w, const struct workload_stats *sum,
 	    driver, rw_names[w->rw], w->block_size, w->iodepth, w->workers,
 	    f->iops, f->bytes_per_s / 1048576, f->cpu_ns, sum->errors);
 	if (w->latency) {
-		printf("%-10s latency us: p50 %.1f, p99 %.1f, p99.9 %.1f, "
+		printf("%-10s latency us%s: p50 %.1f, p99 %.1f, p99.9 %.1f, "
 		       "max %.1f\n",
-		    "", (double)f->p50 / 1e3, (double)f->p99 / 1e3,
+		    "", w->rate == 0 ? "" : " from when due",
+		    (double)f->p50 / 1e3, (double)f->p99 / 1e3,
 		    (double)f->p999 / 1e3, (double)sum->latency.max / 1e3);
 	}
 }

@@ -19,6 +19,10 @@ refused --overwrite bench --overwrite=1
 refused --iodepth bench --iodepth=0
 refused --shared_sync bench --shared_sync=1
 refused --shared_sync bench --shared_sync=1 --fdatasync=4 --batch=2
+refused --rate bench --rate=x
+refused --rate bench --rate=-1
+refused "rate: .* from 0 to 1000000000" bench --rate=1000000001
+refused "rate: needs --batch=1" bench --rate=1000 --batch=2
 refused --output info --output=xml
 refused --frob info --frob
 
@@ -40,6 +44,14 @@ for driver in $drivers; do
 	jq -e --arg d "$driver" '.driver == $d and .errors == 0 and .iops > 0
 		and .lat_ns.p999 > 0' out >/dev/null || fail "$driver: report"
 	[ ! -s err ] || fail "$driver: progress without a terminal"
+done
+
+# An open loop takes its time: the last of 100 is due after 49.5 ms.
+for driver in $drivers; do
+	run 0 bench --driver="$driver" --size=1m --number_ios=100 --rate=2000 \
+		--iodepth=4 --rw=randrw --fdatasync=8 --output=json
+	jq -e '.rate == 2000 and .operations == 100 and .seconds > 0.049
+		and .syncs > 1' out >/dev/null || fail "$driver: --rate"
 done
 
 # On a terminal the progress is shown, and wiped away before the report.
@@ -87,4 +99,5 @@ rm there
 for driver in $drivers; do
 	interrupted INT bench --driver="$driver"
 	interrupted TERM bench --driver="$driver"
+	interrupted INT bench --driver="$driver" --rate=1
 done

@@ -62,6 +62,8 @@ for filch; do
 	refused --runtime --runtime=5x
 	refused --rwmixread --rwmixread=101
 	refused --stuck --stuck=10ms
+	refused --rate --rate=x
+	refused --rate --rate=10 --batch=2
 	refused b a b
 
 	run 0 --number_ios=100 --size=1m --driver=posix --output=json
@@ -71,6 +73,13 @@ for filch; do
 		"$work/out" >/dev/null || fail "$filch: report"
 	every_mode
 	stuck
+
+	# The last of 100 is due after 49.5 ms.
+	run 0 --number_ios=100 --rate=2000 --size=1m --iodepth=4 --rw=randrw \
+		--fdatasync=8 --verify --output=json
+	jq -e '.rate == 2000 and .operations == 100 and .seconds > 0.049
+		and .syncs > 1 and .errors == 0' "$work/out" >/dev/null ||
+		fail "$filch: --rate"
 
 	# What was not written by us is noticed, byte for byte.
 	head -c 1048576 /dev/zero >there
@@ -94,4 +103,5 @@ for filch; do
 
 	interrupted INT
 	interrupted TERM
+	interrupted INT --rate=1
 done

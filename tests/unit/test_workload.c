@@ -158,6 +158,93 @@ Test(sequence, a_sync_follows_every_nth_write_the_last_too)
 	cr_assert_not(workload_next(&cursor, &workload, &step));
 }
 
+/* Slot 1 of 4, at 2 operations a second, in a run of 10 s from 100 ns on. */
+static struct workload_place
+open_loop(struct workload *workload, struct workload_cursor *cursor)
+{
+	workload->rate = 2;
+	workload->runtime_ns = UINT64_C(10000000000);
+	workload_cursor_init(cursor, workload, 0);
+	return (
+	    (struct workload_place){ .start_ns = 100, .next = 1, .slots = 4 });
+}
+
+Test(open_loop, operations_are_due_where_their_places_are)
+{
+	struct workload workload = workload_of(RW_RANDREAD);
+	struct workload_cursor cursor;
+	struct workload_place place = open_loop(&workload, &cursor);
+	struct workload_step step;
+
+	cr_assert(workload_next_at(&cursor, &workload, &place, &step));
+	cr_assert_eq(place.due_ns, 500000100);
+	cr_assert(workload_next_at(&cursor, &workload, &place, &step));
+	cr_assert_eq(place.due_ns, 2500000100);
+}
+
+Test(open_loop, a_slot_sleeps_in_naps_until_it_is_due)
+{
+	struct workload workload = workload_of(RW_RANDREAD);
+	struct workload_cursor cursor;
+	struct workload_place place = open_loop(&workload, &cursor);
+
+	cr_assert_eq(
+	    workload_sleep_until(&workload, &cursor, &place, 100), 100000100);
+	cr_assert_eq(
+	    workload_sleep_until(&workload, &cursor, &place, 450000000),
+	    500000100);
+	cr_assert_eq(
+	    workload_sleep_until(&workload, &cursor, &place, 500000100), 0);
+}
+
+Test(open_loop, nobody_sleeps_past_the_end)
+{
+	struct workload workload = workload_of(RW_RANDREAD);
+	struct workload_cursor cursor;
+	struct workload_place place = open_loop(&workload, &cursor);
+
+	place.next = 1000;
+	cr_assert_eq(workload_sleep_until(
+			 &workload, &cursor, &place, UINT64_C(9999000000)),
+	    UINT64_C(10000000100));
+	cr_assert_eq(workload_sleep_until(
+			 &workload, &cursor, &place, UINT64_C(10000000100)),
+	    0);
+}
+
+Test(open_loop, a_sync_waits_for_nothing_and_takes_no_place)
+{
+	struct workload workload = workload_of(RW_WRITE);
+	struct workload_cursor cursor;
+	struct workload_place place = open_loop(&workload, &cursor);
+	struct workload_step step;
+
+	workload.fdatasync_every = 1;
+	cr_assert(workload_next_at(&cursor, &workload, &place, &step));
+	cr_assert_eq(step.kind, KIND_WRITE);
+	cr_assert_eq(workload_sleep_until(&workload, &cursor, &place, 100), 0);
+	cr_assert(workload_next_at(&cursor, &workload, &place, &step));
+	cr_assert_eq(step.kind, KIND_FDATASYNC);
+	cr_assert_eq(place.next, 5);
+}
+
+Test(open_loop, whose_operation_is_due_leaves_the_sync_to_others)
+{
+	struct workload workload = workload_of(RW_WRITE);
+	struct workload_cursor cursor;
+	struct workload_place place = open_loop(&workload, &cursor);
+	struct workload_place other = place;
+	struct workload_step step;
+
+	workload.fdatasync_every = 1;
+	cr_assert_neq(workload_sleep_until(&workload, &cursor, &other, 100), 0);
+	cr_assert(workload_next_at(&cursor, &workload, &place, &step));
+	cr_assert(workload_next_at(&cursor, &workload, &other, &step));
+	cr_assert_eq(step.kind, KIND_WRITE);
+	cr_assert(workload_next_at(&cursor, &workload, &other, &step));
+	cr_assert_eq(step.kind, KIND_FDATASYNC);
+}
+
 Test(content, any_other_byte_is_noticed)
 {
 	struct workload workload = workload_of(RW_READ);

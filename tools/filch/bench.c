@@ -49,6 +49,9 @@ struct unit {
 	struct filch_batch batch;
 	struct filch_commit commit; /* with --shared_sync, of a sync */
 	int verdict;
+	struct workload_place place; /* with --rate */
+	struct filch_sleep sleep;
+	bool asleep;
 };
 
 struct run {
@@ -130,13 +133,15 @@ tool_bench(int argc, char **argv)
 
 /* False when no operation is to be started any more. */
 static bool
-step_take(struct run *run, struct lane *lane, struct workload_step *step)
+step_take(struct run *run, struct lane *lane, struct workload_place *place,
+    struct workload_step *step)
 {
 	if (tool_interrupted() || lane->now_ns >= run->stop_ns) {
 		return (false);
 	}
 	/* The sync after a write is no operation of its own. */
-	if (run->workload->number_ios != 0 && !lane->cursor.sync_due) {
+	if (run->workload->number_ios != 0 &&
+	    (place->slept || !lane->cursor.sync_due)) {
 		uint64_t left =
 		    atomic_load_explicit(&run->left, memory_order_relaxed);
 
@@ -148,7 +153,7 @@ step_take(struct run *run, struct lane *lane, struct workload_step *step)
 		    !atomic_compare_exchange_weak_explicit(&run->left, &left,
 			left - 1, memory_order_relaxed, memory_order_relaxed));
 	}
-	return (workload_next(&lane->cursor, &run->endless, step));
+	return (workload_next_at(&lane->cursor, &run->endless, place, step));
 }
 
 static void
@@ -200,9 +205,13 @@ unit_prepare(struct unit *unit, struct lane *lane)
 
 	unit->count = 0;
 	while (unit->count < unit->size &&
-	    step_take(run, lane, &unit->elements[unit->count].step)) {
+	    step_take(
+		run, lane, &unit->place, &unit->elements[unit->count].step)) {
 		element_prepare(run, &unit->elements[unit->count]);
 		unit->count++;
+	}
+	if (run->workload->rate != 0) {
+		unit->start_ns = unit->place.due_ns;
 	}
 	if (unit->count > 0 && unit_shares(unit)) {
 		filch_commit_init(&unit->commit, &run->handle, NULL, 0, NULL,
@@ -236,7 +245,8 @@ unit_finish(struct unit *unit, struct lane *lane)
 {
 	const struct workload *workload = unit->run->workload;
 
-	if (workload->latency || ++lane->turn % WORKLOAD_CLOCK_INTERVAL == 0) {
+	if (workload->latency || workload->rate != 0 ||
+	    ++lane->turn % WORKLOAD_CLOCK_INTERVAL == 0) {
 		lane->now_ns = workload_now_ns();
 	}
 	for (size_t i = 0; i < unit->count; i++) {
@@ -250,6 +260,33 @@ unit_finish(struct unit *unit, struct lane *lane)
 	}
 	/* The end is the start of what follows, of which checking is none. */
 	unit->start_ns = workload->verify ? workload_now_ns() : lane->now_ns;
+	unit->count = 0;
+}
+
+/* In an open loop, wait until the next operation is due. */
+static enum filch_poll
+unit_sleep(struct unit *unit, struct lane *lane)
+{
+	uint64_t until_ns;
+	int rc;
+
+	for (;;) {
+		if (!unit->asleep) {
+			until_ns = workload_sleep_until(unit->run->workload,
+			    &lane->cursor, &unit->place, lane->now_ns);
+			if (until_ns == 0 || tool_interrupted()) {
+				return (FILCH_READY);
+			}
+			filch_sleep_init(&unit->sleep, until_ns);
+			unit->asleep = true;
+		}
+		if (filch_sleep_poll(&unit->sleep, &unit->task, &rc) ==
+		    FILCH_PENDING) {
+			return (FILCH_PENDING);
+		}
+		unit->asleep = false;
+		lane->now_ns = workload_now_ns();
+	}
 }
 
 static enum filch_poll
@@ -260,17 +297,21 @@ unit_poll(struct filch_task *task)
 
 	if (unit->count == 0) {
 		unit->start_ns = lane->now_ns = workload_now_ns();
+	}
+	for (;;) {
+		if (unit->count > 0) {
+			if (unit_wait(unit) == FILCH_PENDING) {
+				return (FILCH_PENDING);
+			}
+			unit_finish(unit, lane);
+		}
+		if (unit_sleep(unit, lane) == FILCH_PENDING) {
+			return (FILCH_PENDING);
+		}
 		if (!unit_prepare(unit, lane)) {
 			return (FILCH_READY);
 		}
 	}
-	do {
-		if (unit_wait(unit) == FILCH_PENDING) {
-			return (FILCH_PENDING);
-		}
-		unit_finish(unit, lane);
-	} while (unit_prepare(unit, lane));
-	return (FILCH_READY);
 }
 
 /* ---- progress ---- */
@@ -440,6 +481,10 @@ run_drive(struct run *run)
 	rc = bench_stuck_start(&run->stuck, run->executor,
 	    run->workload->stuck_ns, run->workload->stuck_every_ns);
 	while (run->spawned < run->unit_count && rc == 0) {
+		run->units[run->spawned].place =
+		    (struct workload_place){ .start_ns = run->start_ns,
+			    .next = run->spawned,
+			    .slots = run->unit_count };
 		rc = filch_executor_spawn_joinable(
 		    run->executor, &run->units[run->spawned].task);
 		run->spawned += rc == 0;
