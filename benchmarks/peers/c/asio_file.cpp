@@ -32,6 +32,7 @@ struct job {
 	const struct workload *given;
 	struct workload endless; /* the same without number_ios */
 	std::vector<lane> lanes;
+	uint64_t start_ns;
 	uint64_t stop_ns;
 	uint64_t stuck_turns;
 	std::atomic<uint64_t> left;
@@ -43,11 +44,12 @@ bool one_each;
 
 /* False when no operation is to be started any more. */
 bool
-next(job &job, workload_step *step)
+next(job &job, workload_place *place, workload_step *step)
 {
 	lane &lane = job.lanes[workers::index()];
 
-	if (job.given->number_ios != 0 && !lane.cursor.sync_due) {
+	if (job.given->number_ios != 0 &&
+	    (place->slept || !lane.cursor.sync_due)) {
 		uint64_t left = job.left.load(std::memory_order_relaxed);
 
 		do {
@@ -57,13 +59,13 @@ next(job &job, workload_step *step)
 		} while (!job.left.compare_exchange_weak(
 		    left, left - 1, std::memory_order_relaxed));
 	}
-	return workload_next(&lane.cursor, &job.endless, step);
+	return workload_next_at(&lane.cursor, &job.endless, place, step);
 }
 
 class slot {
 public:
 	slot(job &job, asio::io_context &context, char *buffer)
-	    : job_(job), file_(context), buffer_(buffer)
+	    : job_(job), file_(context), timer_(context), buffer_(buffer)
 	{
 		int fd = dup(job.given->fd);
 
@@ -74,8 +76,11 @@ public:
 	}
 
 	void
-	start()
+	start(uint64_t index, uint64_t slots)
 	{
+		place_.start_ns = job_.start_ns;
+		place_.next = index;
+		place_.slots = slots;
 		start_ns_ = workload_now_ns();
 		asio::post(file_.get_executor(), [this] { again(); });
 	}
@@ -85,11 +90,20 @@ private:
 	again()
 	{
 		const struct workload &w = *job_.given;
+		uint64_t until_ns = workload_sleep_until(&w,
+		    &job_.lanes[workers::index()].cursor, &place_, start_ns_);
 
+		if (until_ns != 0 && !peer_interrupted()) {
+			sleep(until_ns);
+			return;
+		}
 		if (peer_interrupted() || start_ns_ >= job_.stop_ns ||
-		    !next(job_, &step_)) {
+		    !next(job_, &place_, &step_)) {
 			job_.running.fetch_sub(1, std::memory_order_release);
 			return;
+		}
+		if (w.rate != 0) {
+			start_ns_ = place_.due_ns;
 		}
 		auto done = [this](asio::error_code error, size_t got) {
 			finish(error, got);
@@ -113,6 +127,18 @@ private:
 		}
 	}
 
+	/* Between two operations of an open loop. */
+	void
+	sleep(uint64_t until_ns)
+	{
+		timer_.expires_at(asio::steady_timer::time_point(
+		    std::chrono::nanoseconds(until_ns)));
+		timer_.async_wait([this](asio::error_code) {
+			start_ns_ = workload_now_ns();
+			again();
+		});
+	}
+
 	void
 	finish(asio::error_code error, size_t got)
 	{
@@ -130,7 +156,9 @@ private:
 
 	job &job_;
 	asio::random_access_file file_;
+	asio::steady_timer timer_;
 	char *buffer_;
+	workload_place place_{};
 	workload_step step_{};
 	uint64_t start_ns_ = 0;
 };
@@ -191,10 +219,11 @@ drive(job &job, workload_outcome *ret_outcome)
 		}
 		uint64_t cpu_ns = workload_cpu_ns();
 		uint64_t start_ns = workload_now_ns();
+		job.start_ns = start_ns;
 		job.stop_ns = start_ns + w.runtime_ns;
 		job.running.store(count);
-		for (auto &slot : slots) {
-			slot->start();
+		for (size_t i = 0; i < count; i++) {
+			slots[i]->start(i, count);
 		}
 		if (w.stuck_ns != 0) {
 			computing =
@@ -218,7 +247,7 @@ run(const struct workload *workload, workload_stats *stats,
     workload_outcome *ret_outcome, void *context)
 {
 	job job{ workload, *workload, std::vector<lane>(workload->workers), 0,
-		0, workload->number_ios, 0, false };
+		0, 0, workload->number_ios, 0, false };
 
 	job.endless.number_ios = 0;
 	for (unsigned i = 0; i < workload->workers; i++) {

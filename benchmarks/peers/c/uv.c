@@ -17,6 +17,8 @@ struct slot {
 	uv_fs_t request; /* first: the callback gets this */
 	struct workload_step step;
 	struct raw_worker *worker;
+	struct workload_place place;
+	uv_timer_t timer; /* with --rate */
 	uint64_t start_ns;
 	char *buffer;
 };
@@ -52,6 +54,10 @@ loop_open(struct raw_worker *worker)
 	worker->operation = "uv_loop_init";
 	int error = uv_loop_init(&state->loop);
 	state->opened = error == 0;
+	for (unsigned i = 0; i < workload->iodepth && error == 0; i++) {
+		uv_timer_init(&state->loop, &state->slots[i].timer);
+		state->slots[i].timer.data = &state->slots[i];
+	}
 #ifdef PEER_UV_RING
 	if (error == 0 && with_ring) {
 		worker->operation = "uv_loop_configure";
@@ -71,6 +77,10 @@ loop_close(struct raw_worker *worker)
 		return;
 	}
 	if (state->opened) {
+		for (unsigned i = 0; i < worker->workload->iodepth; i++) {
+			uv_close((uv_handle_t *)&state->slots[i].timer, NULL);
+		}
+		uv_run(&state->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&state->loop);
 	}
 	free(state->slots);
@@ -78,6 +88,7 @@ loop_close(struct raw_worker *worker)
 }
 
 static void slot_done(uv_fs_t *request);
+static void slot_awake(uv_timer_t *timer);
 
 static void
 slot_start(struct slot *slot)
@@ -108,6 +119,42 @@ slot_start(struct slot *slot)
 	}
 }
 
+/* The next operation; in an open loop a timer first, if it is not late. */
+static void
+slot_go(struct slot *slot, uint64_t now_ns)
+{
+	struct raw_worker *worker = slot->worker;
+	const struct workload *workload = worker->workload;
+	uint64_t until_ns;
+
+	if (now_ns >= worker->stop_ns) {
+		return;
+	}
+	until_ns = peer_interrupted()
+	    ? 0
+	    : workload_sleep_until(
+		  workload, &worker->cursor, &slot->place, now_ns);
+	if (until_ns != 0) {
+		/* The loop's clock counts milliseconds: never too early. */
+		uint64_t until_ms = (until_ns + 999999) / 1000000;
+		uint64_t now_ms = uv_now(slot->timer.loop);
+
+		uv_timer_start(&slot->timer, slot_awake,
+		    until_ms > now_ms ? until_ms - now_ms : 0, 0);
+	} else if (raw_next(worker, &slot->place, &slot->step, slot->buffer)) {
+		slot->start_ns = workload->rate != 0 ? slot->place.due_ns
+		    : workload->verify               ? workload_now_ns()
+						     : now_ns;
+		slot_start(slot);
+	}
+}
+
+static void
+slot_awake(uv_timer_t *timer)
+{
+	slot_go(timer->data, workload_now_ns());
+}
+
 static void
 slot_done(uv_fs_t *request)
 {
@@ -119,11 +166,7 @@ slot_done(uv_fs_t *request)
 	workload_account(workload, worker->stats, &slot->step, slot->buffer,
 	    request->result, now_ns - slot->start_ns);
 	uv_fs_req_cleanup(request);
-	if (now_ns < worker->stop_ns &&
-	    raw_next(worker, &slot->step, slot->buffer)) {
-		slot->start_ns = workload->verify ? workload_now_ns() : now_ns;
-		slot_start(slot);
-	}
+	slot_go(slot, now_ns);
 }
 
 static int
@@ -135,11 +178,8 @@ loop_run(struct raw_worker *worker)
 	for (unsigned i = 0; i < worker->workload->iodepth; i++) {
 		struct slot *slot = &state->slots[i];
 
-		if (!raw_next(worker, &slot->step, slot->buffer)) {
-			break;
-		}
-		slot->start_ns = workload_now_ns();
-		slot_start(slot);
+		raw_place(worker, &slot->place, i, worker->workload->iodepth);
+		slot_go(slot, workload_now_ns());
 	}
 	return (uv_run(&state->loop, UV_RUN_DEFAULT));
 }

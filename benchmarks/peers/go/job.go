@@ -42,9 +42,11 @@ type job struct {
 	file   *os.File
 	mixed  bool
 	blocks uint64
-	stop   atomic.Bool
-	writes atomic.Uint64
-	shards [shards]shard
+	// when the run began
+	beginNS int64
+	stop    atomic.Bool
+	writes  atomic.Uint64
+	shards  [shards]shard
 }
 
 // One operation in flight.
@@ -55,12 +57,15 @@ type slot struct {
 	left    uint64
 	syncDue bool
 	beganNS int64
-	buffer  []byte
+	// of an open loop's schedule, the place of the next operation
+	place  uint64
+	buffer []byte
 }
 
 func (j *job) slot(index int, buffer []byte) *slot {
 	s := &slot{job: j, shard: &j.shards[index%shards], random: mix(j.seed+uint64(index)+1) | 1, buffer: buffer}
 
+	s.place = uint64(index)
 	s.left = ^uint64(0)
 	if j.numberIOs != 0 {
 		slots := uint64(j.slots())
@@ -93,6 +98,15 @@ func (s *slot) next() (kind, int64, bool) {
 		return 0, 0, false
 	}
 	s.left--
+	if s.rate != 0 {
+		due := s.dueNS()
+		if due >= s.beginNS+s.runtimeNS {
+			return 0, 0, false
+		}
+		// From when it was due, however late it starts.
+		s.beganNS = due
+		s.place += uint64(s.slots())
+	}
 	// xorshift: Marsaglia, "Xorshift RNGs", 2003
 	s.random ^= s.random << 13
 	s.random ^= s.random >> 7
@@ -107,6 +121,23 @@ func (s *slot) next() (kind, int64, bool) {
 		fill(s.seed, s.buffer, offset)
 	}
 	return kindWrite, offset, true
+}
+
+// When the operation at the slot's place is due.
+func (s *slot) dueNS() int64 {
+	return s.beginNS + int64(s.place/s.rate*1e9+s.place%s.rate*1e9/s.rate)
+}
+
+// In an open loop, sleep until the next operation is due; not at all if it is
+// late, or there is a sync to do.
+func (s *slot) sleep() {
+	if s.rate == 0 || s.syncDue || s.stop.Load() {
+		return
+	}
+	until := min(s.dueNS(), s.beginNS+s.runtimeNS)
+	if wait := until - nowNS(); wait > 0 {
+		time.Sleep(time.Duration(wait))
+	}
 }
 
 func (s *slot) call(kind kind, offset int64) (int, error) {
@@ -149,6 +180,7 @@ func (s *slot) account(kind kind, offset int64, bytes int, err error) {
 
 func (s *slot) run() {
 	for {
+		s.sleep()
 		kind, offset, more := s.next()
 		if !more {
 			return
@@ -181,6 +213,7 @@ func (j *job) measure() outcome {
 		buffers[i] = 0x5a // touches the pages
 	}
 	cpu, begin := cpuNS(), nowNS()
+	j.beginNS = begin
 
 	for i := range j.slots() {
 		s := j.slot(i, buffers[i*j.bs:(i+1)*j.bs:(i+1)*j.bs])
@@ -252,6 +285,7 @@ func (j *job) report(outcome outcome) {
 	l.put("seed", j.seed)
 	l.put("pin", j.pin)
 	l.put("lat", j.lat)
+	l.put("rate", j.rate)
 	l.put("stuck", j.mixed && j.options.stuck)
 	l.real("iops", float64(operations)/seconds, 0)
 	l.real("bytes_per_s", float64(operations)*float64(j.bs)/seconds, 0)

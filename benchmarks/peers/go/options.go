@@ -24,6 +24,7 @@ type options struct {
 	iodepth   int
 	runtimeNS int64
 	numberIOs uint64
+	rate      uint64 // operations a second; 0 is a closed loop
 	filename  string
 	size      int64
 	overwrite bool
@@ -95,6 +96,8 @@ func (o *options) apply(name, value string) {
 		o.runtimeNS = duration(name, value)
 	case "number_ios":
 		o.numberIOs = number(name, value, 1, math.MaxUint64)
+	case "rate":
+		o.rate = number(name, value, 0, 1e9)
 	case "filename":
 		o.filename = value
 	case "size":

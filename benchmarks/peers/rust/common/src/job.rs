@@ -4,9 +4,10 @@
 
 use std::cell::Cell;
 use std::io::Result;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::file::{self, Buffer, Slab, TestFile};
 use crate::system::{anonymous_bytes, cpu_ns, now_ns};
@@ -17,6 +18,7 @@ const WRITES_PER_SYNC: u64 = 64;
 /// The stuck task computes so long, then sleeps until the period is over.
 pub const STUCK_NS: u64 = 2_000_000;
 pub const STUCK_PERIOD_NS: u64 = 10_000_000;
+const NS_PER_S: u64 = 1_000_000_000;
 const THREADS_MAX: usize = 64;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -48,6 +50,8 @@ pub struct Job {
     pub test: TestFile,
     mixed: bool,
     blocks: u64,
+    /// When the run began, by both clocks.
+    begin: OnceLock<(Instant, u64)>,
     stop: AtomicBool,
     writes: AtomicU64,
     slots_left: AtomicUsize,
@@ -64,6 +68,8 @@ pub struct Slot {
     left: u64,
     sync_due: bool,
     began_ns: u64,
+    /// Of an open loop's schedule, the place of the next operation.
+    place: u64,
 }
 
 struct Outcome {
@@ -102,6 +108,7 @@ impl Job {
             test,
             mixed,
             blocks: size / options.bs as u64,
+            begin: OnceLock::new(),
             stop: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             slots_left: AtomicUsize::new(options.slots()),
@@ -127,7 +134,17 @@ impl Job {
             },
             sync_due: false,
             began_ns: self.now(),
+            // Neighbours in time are on different workers.
+            place: (index % self.options.iodepth * self.options.workers
+                + index / self.options.iodepth) as u64,
         }
+    }
+
+    /// When the operation at a place is due, since the begin.
+    fn due_ns(&self, place: u64) -> u64 {
+        let rate = self.options.rate;
+
+        place / rate * NS_PER_S + place % rate * NS_PER_S / rate
     }
 
     pub fn stopped(&self) -> bool {
@@ -143,6 +160,7 @@ impl Job {
         let (cpu, begin) = (cpu_ns(), now_ns());
         let deadline = begin + self.options.runtime_ns;
 
+        let _ = self.begin.set((Instant::now(), begin));
         start();
         while self.slots_left.load(Acquire) != 0 && now_ns() < deadline {
             std::thread::park_timeout(Duration::from_nanos(deadline.saturating_sub(now_ns())));
@@ -201,6 +219,7 @@ impl Job {
         line.number("seed", options.seed);
         line.number("pin", u8::from(options.pin));
         line.number("lat", u8::from(options.lat));
+        line.number("rate", options.rate);
         line.number("stuck", u8::from(self.mixed && options.stuck));
         line.real("iops", operations as f64 / seconds, 0);
         line.real("bytes_per_s", operations as f64 * options.bs as f64 / seconds, 0);
@@ -254,6 +273,19 @@ fn latency(line: &mut report::Line, name: &str, histogram: &Histogram) {
 }
 
 impl Slot {
+    /// In an open loop, until when the slot is to sleep before it asks for its
+    /// next operation; not at all if it is late, or has a sync to do.
+    pub fn sleep_until(&self, job: &Job) -> Option<Instant> {
+        if job.options.rate == 0 || self.sync_due || job.stopped() {
+            return None;
+        }
+        let (begin, _) = job.begin.get()?;
+        let due_ns = job.due_ns(self.place).min(job.options.runtime_ns);
+        let until = *begin + Duration::from_nanos(due_ns);
+
+        (until > Instant::now()).then_some(until)
+    }
+
     /// The next operation; what is written is made where it is to be checked.
     pub fn next(&mut self, job: &Job, buffer: &mut [u8]) -> Option<Step> {
         if job.stopped() {
@@ -266,6 +298,15 @@ impl Slot {
             return None;
         }
         self.left -= 1;
+        if job.options.rate != 0 {
+            let due_ns = job.due_ns(self.place);
+            if due_ns >= job.options.runtime_ns {
+                return None;
+            }
+            // From when it was due, however late it starts.
+            self.began_ns = job.begin.get().map_or(0, |(_, begin)| begin + due_ns);
+            self.place += job.options.slots() as u64;
+        }
         // xorshift: Marsaglia, "Xorshift RNGs", 2003
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

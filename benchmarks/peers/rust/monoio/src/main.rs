@@ -70,7 +70,11 @@ async fn slot(job: &'static Job, index: usize, file: Rc<File>) {
     let mut slot = job.slot(index);
     let mut buffer = Owned(job.buffer(index));
 
-    while let Some(step) = slot.next(job, &mut buffer.0) {
+    loop {
+        if let Some(until) = slot.sleep_until(job) {
+            monoio::time::sleep_until(until.into()).await;
+        }
+        let Some(step) = slot.next(job, &mut buffer.0) else { break };
         let result;
         (result, buffer) = call(&file, step, buffer).await;
         slot.account(job, step, &buffer.0, result);

@@ -75,7 +75,11 @@ async fn slot_blocking(job: &'static Job, index: usize) {
     let mut slot = job.slot(index);
     let mut buffer = job.buffer(index);
 
-    while let Some(step) = slot.next(job, &mut buffer) {
+    loop {
+        if let Some(until) = slot.sleep_until(job) {
+            sleep_until(until.into()).await;
+        }
+        let Some(step) = slot.next(job, &mut buffer) else { break };
         let called = spawn_blocking(move || {
             let result = call(&job.test.file, step, &mut buffer);
             (buffer, result)
@@ -118,7 +122,11 @@ async fn slot_fs(job: &'static Job, index: usize) {
     let mut slot = job.slot(index);
     let mut buffer = job.buffer(index);
 
-    while let Some(step) = slot.next(job, &mut buffer) {
+    loop {
+        if let Some(until) = slot.sleep_until(job) {
+            sleep_until(until.into()).await;
+        }
+        let Some(step) = slot.next(job, &mut buffer) else { break };
         let result = call_fs(&mut file, step, &mut buffer).await;
         slot.account(job, step, &buffer, result);
     }
