@@ -88,7 +88,7 @@ class Bench:
                     self.choose(row, contestant)
 
     def choose(self, row, contestant):
-        figure = row.figures[0]
+        figure = row.tuned_by
         best = None
         for index in range(len(contestant.variants)):
             contestant.chosen = index

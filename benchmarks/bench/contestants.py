@@ -86,7 +86,8 @@ def _transfers(field, row, file):
     return [f"--filename={file}", "--bs=4k", f"--iodepth={row.depth}",
             f"--workers={options.workers}", f"--runtime={options.seconds}",
             f"--direct={int(row.direct)}", f"--pin={row.pin}",
-            f"--seed={options.seed}", "--output=json"]
+            f"--seed={options.seed}", "--output=json"] + (
+                [f"--rate={row.rate}"] if row.rate else [])
 
 
 def _pools(field, row):

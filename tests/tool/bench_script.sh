@@ -16,6 +16,8 @@ refused rounds --rounds=x
 refused workers --workers=0
 run 0 --list
 grep -q '^sched ' "$work/out" || fail "--list: no sched"
+grep -q '^mixed .*open at [0-9]* operations a second' "$work/out" ||
+	fail "--list: no rate"
 
 run 0 --quick --only=sched --peers= --bin="$bin" --output="$work/results"
 for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
@@ -56,6 +58,23 @@ run 1 --table="$work/alone" --against="$work/before"
 grep -q 'no row can be compared' "$work/err" || fail "--against: no filch now"
 run 1 --table="$work/before" --against="$work/alone"
 grep -q 'no row can be compared' "$work/err" || fail "--against: no filch then"
+
+# Of mixed, throughput is judged by the closed rows, tails by the open ones.
+for row in "mixed hot QD 32 free" "mixed open hot QD 32 free"; do
+	for program in filch compio; do
+		echo "{\"row\":\"$row\",\"program\":\"$program\",\"found\":
+			{\"iops\":5,\"lat_ns\":{\"p50\":5,\"p99\":5}}}" |
+			tr -d '\n\t'
+		echo
+	done
+done >"$work/mixed"
+run 0 --table="$work/mixed"
+grep -q '^| mixed hot QD 32 free | k/s | compio | 1.00 | 0.95 ' "$work/out" ||
+	fail "--table: no target of the closed row"
+grep -q '^| mixed open hot QD 32 free | p99 us | compio | 1.00 | 5.00 ' \
+	"$work/out" || fail "--table: no target of the open row"
+test "$(grep -c ' of 1 |$' "$work/out")" -eq 2 ||
+	fail "--table: a row is judged twice"
 
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
