@@ -190,6 +190,8 @@ workers_init(struct filch_executor *executor)
 		worker->executor = executor;
 		worker->index = i;
 		worker->polls_left = executor->options.event_interval;
+		worker->pace = worker->polls_left;
+		worker->ran_dry = true; /* not paced yet */
 		worker->random = i + 1; /* xorshift must not start at 0 */
 		worker->awake = 1;
 		filch__deque_init(&worker->woken, slots, capacity);
@@ -363,7 +365,10 @@ filch__executor_schedule(
 	struct filch_task *displaced;
 
 	if (worker != NULL && worker->executor == executor) {
-		if (worker->reaping) {
+		/* relaxed: only this worker puts tasks into the slot */
+		if (worker->reaping &&
+		    (!worker->urgent ||
+			filch__ptr_load_relaxed(&worker->lifo) != NULL)) {
 			filch__worker_push_woken(worker, task);
 			return;
 		}

@@ -51,7 +51,7 @@ struct filch__worker {
 	struct filch__shard *shard;      /* (i) */
 	unsigned index;                  /* (i) */
 	pthread_t thread;                /* (i) */
-	uint32_t polls_left;             /* (w) of the event interval */
+	uint32_t polls_left;             /* (w) to the next visit: drive.c */
 	uint32_t turn;                   /* (w) of the lanes */
 	uint32_t lifo_runs;              /* (w) */
 	uint32_t random;                 /* (w) */
@@ -63,6 +63,13 @@ struct filch__worker {
 	bool notify;           /* (w) tell peers after this poll */
 	bool reaping;          /* (w) wakes come from completions */
 	bool searching;        /* (w) counted as such in idle */
+	/* of the visits to the driver, drive.c */
+	bool urgent;          /* (w) the first task reaped runs next */
+	bool ran_dry;         /* (w) of tasks, since it was paced */
+	uint32_t turn_left;   /* (w) of the event interval, after polls_left */
+	uint32_t pace;        /* (w) polls between visits */
+	uint64_t paced_ns;    /* (w) when, and after how many polls */
+	uint64_t paced_polls; /* (w) */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
 	filch__u32 awake; /* (a) by the worker; not parked */
 	struct filch__deque woken;
@@ -110,6 +117,21 @@ void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
 void filch__worker_notify(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
 bool filch__executor_has_work(const struct filch_executor *executor);
+
+/* ---- drive.c ---- */
+
+/* A peer is told of tasks woken by completions after so many polls. */
+#define FILCH__NOTIFY_AFTER_POLLS 32
+
+/* Hand gathered operations to the kernel. */
+void filch__worker_flush(struct filch__worker *worker);
+/*
+ * The visit to the driver between two polls; looks: the reactor thread's by
+ * now.  True if the event interval is not over: the visit was an early one.
+ */
+bool filch__worker_drive(struct filch__worker *worker, uint32_t looks);
+/* The same, for want of tasks. */
+void filch__worker_drive_before_sleep(struct filch__worker *worker);
 
 /* ---- monitor.c ---- */
 

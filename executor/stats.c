@@ -26,6 +26,7 @@ filch_executor_get_stats(
     const struct filch_executor *executor, struct filch_executor_stats *stats)
 {
 	const struct filch__reactor *reactor = &executor->reactor;
+	unsigned i;
 
 	memset(stats, 0, sizeof(*stats));
 	stats->worker_count = executor->worker_count;
@@ -37,10 +38,14 @@ filch_executor_get_stats(
 	    &stats->pool_threads, &stats->pool_depth);
 	/* relaxed: counters, each for itself */
 	stats->reactor_wakes = filch__u64_load_relaxed(&reactor->wakes);
-	stats->timers_fired = filch__u64_load_relaxed(&reactor->timers_fired);
 	stats->wake_calls = filch__u64_load_relaxed(&reactor->wake_calls);
 	stats->registrations =
 	    filch__u64_load_relaxed(&reactor->registrations.bound);
+	for (i = 0; i < executor->worker_count; i++) {
+		/* relaxed: as above */
+		stats->timers_fired +=
+		    filch__u64_load_relaxed(&reactor->shards[i].timers.fired);
+	}
 }
 
 int

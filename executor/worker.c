@@ -10,14 +10,7 @@
  */
 #include "executor.h"
 
-#include "../include/private/clock.h"
 #include "../include/private/task_waker.h"
-
-/* A peer is told of tasks woken by completions after so many polls. */
-#define NOTIFY_AFTER_POLLS 32
-
-/* Attempts to see whether operations are finished on the spot. */
-#define PROMPT_PROBE 16
 
 /* Rounds over all victims before a searching worker goes to sleep. */
 #define SEARCH_ROUNDS 4
@@ -40,11 +33,9 @@ FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
 
 static struct filch_task *worker_next(struct filch__worker *);
 static struct filch_task *worker_next_local(struct filch__worker *);
-static struct filch_task *worker_take_injected(struct filch__worker *);
+static struct filch_task *worker_take_injected(
+    struct filch__worker *, uint64_t);
 static struct filch_task *worker_take_oldest(struct filch__worker *);
-static void worker_flush(struct filch__worker *);
-static void worker_drive(struct filch__worker *);
-static void worker_drive_before_sleep(struct filch__worker *);
 static void worker_tell_peers(struct filch__worker *);
 static struct filch_task *worker_search(struct filch__worker *);
 static struct filch_task *worker_steal(
@@ -210,10 +201,10 @@ worker_next(struct filch__worker *worker)
 
 	/* polls may be long: the reactor thread's looks are the clock */
 	if (--worker->polls_left == 0 || looks != worker->looks_driven) {
-		worker->polls_left = worker->executor->options.event_interval;
-		worker->looks_driven = looks;
-		worker_drive(worker);
-		task = worker_take_injected(worker);
+		bool is_early = filch__worker_drive(worker, looks);
+
+		/* between turns one at a time: the next visit is soon */
+		task = worker_take_injected(worker, is_early ? 1 : MOVE_MAX);
 		if (task == NULL) {
 			task = worker_take_oldest(worker);
 		}
@@ -226,10 +217,10 @@ worker_next(struct filch__worker *worker)
 	}
 	task = worker_next_local(worker);
 	if (task == NULL) {
-		task = worker_take_injected(worker);
+		task = worker_take_injected(worker, MOVE_MAX);
 	}
 	if (task == NULL) {
-		worker_drive_before_sleep(worker);
+		filch__worker_drive_before_sleep(worker);
 		task = worker_next_local(worker);
 	}
 	if (task != NULL) {
@@ -287,9 +278,12 @@ worker_take_oldest(struct filch__worker *worker)
 	return (filch__deque_pop_oldest(&worker->spawned));
 }
 
-/* This worker's share of the injector: one task to run, the rest queued. */
+/*
+ * This worker's share of the injector, at most max: one task to run, the rest
+ * queued.
+ */
 static struct filch_task *
-worker_take_injected(struct filch__worker *worker)
+worker_take_injected(struct filch__worker *worker, uint64_t max)
 {
 	struct filch_executor *executor = worker->executor;
 	struct filch_task *tasks[MOVE_MAX];
@@ -305,8 +299,8 @@ worker_take_injected(struct filch__worker *worker)
 	if (share > room) {
 		share = room;
 	}
-	if (share > MOVE_MAX) {
-		share = MOVE_MAX;
+	if (share > max) {
+		share = max;
 	}
 	count =
 	    filch__injector_pop(&executor->injector, tasks, (unsigned)share);
@@ -321,64 +315,6 @@ worker_take_injected(struct filch__worker *worker)
 		worker->notify = true;
 	}
 	return (tasks[0]);
-}
-
-/* Hand gathered operations to the kernel. */
-static void
-worker_flush(struct filch__worker *worker)
-{
-	worker->reaping = true;
-	worker->executor->reactor.driver->flush(worker->shard);
-	worker->reaping = false;
-}
-
-/* Take what the kernel has finished; returns how many. */
-static unsigned
-worker_reap(struct filch__worker *worker)
-{
-	unsigned count;
-
-	worker->reaping = true;
-	count = worker->executor->reactor.driver->reap(worker->shard);
-	worker->reaping = false;
-	if (count > 1) {
-		worker->notify_after = NOTIFY_AFTER_POLLS;
-	}
-	return (count);
-}
-
-static void
-worker_begin_turn(struct filch__worker *worker, bool ran_dry)
-{
-	/* relaxed: its own */
-	filch__reactor_begin_turn(worker->shard, ran_dry,
-	    filch__u64_load_relaxed(&worker->counters.polls));
-}
-
-static void
-worker_drive(struct filch__worker *worker)
-{
-	worker_flush(worker);
-	(void)worker_reap(worker);
-	worker_begin_turn(worker, false);
-}
-
-/*
- * The same, for want of tasks.  If what is handed over now takes its time, one
- * system call hands it over and sleeps; if it is finished on the spot, as with
- * cached pages, handing it over first saves going to sleep.  Which it is, the
- * last attempt tells; one in PROMPT_PROBE is made to find out.
- */
-static void
-worker_drive_before_sleep(struct filch__worker *worker)
-{
-	if (worker->is_prompt || ++worker->sleeps % PROMPT_PROBE == 0) {
-		worker_flush(worker);
-		worker->is_prompt = worker_reap(worker) > 0;
-	} else {
-		(void)worker_reap(worker);
-	}
-	worker_begin_turn(worker, true);
 }
 
 /*
@@ -454,12 +390,12 @@ worker_search(struct filch__worker *worker)
 			}
 		}
 		if (task == NULL) {
-			task = worker_take_injected(worker);
+			task = worker_take_injected(worker, MOVE_MAX);
 		}
 	}
 	if (task != NULL) {
 		worker_found_work(worker);
-		worker_flush(worker);
+		filch__worker_flush(worker);
 	}
 	return (task);
 }
@@ -585,7 +521,7 @@ worker_park(struct filch__worker *worker)
 		worker->reaping = true;
 		driver->park(worker->shard);
 		worker->reaping = false;
-		worker->notify_after = NOTIFY_AFTER_POLLS;
+		worker->notify_after = FILCH__NOTIFY_AFTER_POLLS;
 		/* relaxed: a hint */
 		filch__u32_store_relaxed(&worker->awake, 1);
 	}

@@ -44,6 +44,7 @@ static int driver_open(struct filch__reactor *);
 static int driver_from_environment(enum filch_driver_kind *);
 static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
+static void timers_expire(struct filch__timers *, uint64_t);
 static uint64_t reactor_earliest(const struct filch__reactor *);
 
 int
@@ -320,26 +321,52 @@ reactor_main(void *arg)
 static uint64_t
 reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
 {
-	struct filch__expired expired;
 	unsigned i;
-	unsigned k;
-	bool more;
 
 	for (i = 0; i < reactor->options.shard_count; i++) {
-		struct filch__timers *timers = &reactor->shards[i].timers;
-
-		do {
-			expired.count = 0;
-			expired.fired = 0;
-			more = filch__timers_expire(timers, now_ns, &expired);
-			for (k = 0; k < expired.count; k++) {
-				filch__task_wake_held(expired.tasks[k]);
-			}
-			filch__counter_add(
-			    &reactor->timers_fired, expired.fired);
-		} while (more);
+		timers_expire(&reactor->shards[i].timers, now_ns);
 	}
 	return (reactor_earliest(reactor));
+}
+
+/* Expire what is due, and wake whom it concerns. */
+static void
+timers_expire(struct filch__timers *timers, uint64_t now_ns)
+{
+	struct filch__expired expired;
+	unsigned i;
+	bool more;
+
+	do {
+		expired.count = 0;
+		more = filch__timers_expire(timers, now_ns, &expired);
+		for (i = 0; i < expired.count; i++) {
+			filch__task_wake_held(expired.tasks[i]);
+		}
+	} while (more);
+}
+
+/*
+ * The thread gets a CPU late where workers need them all, so they look
+ * themselves.  It wakes all the same, unless it wanted to later: which timer
+ * would be the next to wait for, it only knows when it has looked.
+ */
+void
+filch__reactor_expire(struct filch__shard *shard)
+{
+	/* relaxed: what its own worker has added is seen, and nobody else adds;
+	 * what it reads too early is put right under the lock */
+	uint64_t earliest_ns =
+	    filch__u64_load_relaxed(&shard->timers.earliest_ns);
+	uint64_t now_ns;
+
+	if (earliest_ns == FILCH_NEVER) {
+		return;
+	}
+	now_ns = filch__clock_ns();
+	if (earliest_ns <= now_ns) {
+		timers_expire(&shard->timers, now_ns);
+	}
 }
 
 static uint64_t

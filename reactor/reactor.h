@@ -80,11 +80,10 @@ struct filch__reactor {
 	char reason[256]; /* (i) why this driver */
 	pthread_t thread;
 	FILCH__CACHE_ALIGNED filch__u64 sleeping_until_ns; /* (a) [RT1] */
-	filch__u32 stopping;     /* (a) operations end: ESHUTDOWN */
-	filch__u32 exiting;      /* (a) the thread shall end */
-	filch__u64 wakes;        /* (a) by the thread */
-	filch__u64 timers_fired; /* (a) by the thread */
-	filch__u64 wake_calls;   /* (a) any thread: atomic add */
+	filch__u32 stopping;   /* (a) operations end: ESHUTDOWN */
+	filch__u32 exiting;    /* (a) the thread shall end */
+	filch__u64 wakes;      /* (a) by the thread */
+	filch__u64 wake_calls; /* (a) any thread: atomic add */
 };
 
 /* The shard of the worker that runs this thread; NULL on other threads. */
@@ -138,6 +137,9 @@ void filch__reactor_begin_turn(
 /* Start a timer on shard, and make the thread know of it. */
 void filch__reactor_add_timer(
     struct filch__shard *shard, struct filch_timer *timer);
+
+/* Expire what is due on shard.  By its worker; cheap if nothing is timed. */
+void filch__reactor_expire(struct filch__shard *shard);
 
 /* Hand finished operations (list by next, results set) to the host. */
 static inline void

@@ -29,6 +29,7 @@ filch__timers_init(struct filch__timers *timers)
 	timers->root = NULL;
 	/* relaxed: no other thread knows the heap yet */
 	filch__u64_store_relaxed(&timers->earliest_ns, FILCH_NEVER);
+	filch__u64_store_relaxed(&timers->fired, 0); /* relaxed: as above */
 }
 
 void
@@ -125,13 +126,14 @@ filch__timers_expire(struct filch__timers *timers, uint64_t now_ns,
 	    timer->priv.deadline_ns <= now_ns &&
 	    expired->count < FILCH__EXPIRED_MAX) {
 		heap_take_out(&timers->root, timer);
-		expired->fired++;
+		filch__counter_add(&timers->fired, 1);
 		/* expire may give the timer's memory up: it is used no more */
 		timer->priv.expire(timer, expired);
 	}
 	filch__assert(expired->count <= FILCH__EXPIRED_MAX);
 	more = timer != NULL && timer->priv.deadline_ns <= now_ns;
-	/* relaxed: the reactor thread reads it next, and add lowers it */
+	/* relaxed: later than before, if anything; who still reads the old one
+	 * looks too early, and add lowers it */
 	filch__u64_store_relaxed(&timers->earliest_ns,
 	    timer == NULL ? FILCH_NEVER : timer->priv.deadline_ns);
 	filch__lock_leave(&timers->lock);

@@ -4,9 +4,10 @@
  *
  * A timer is intrusive: it stands in the operation or sleep it belongs to
  * (struct filch_timer, filch/time.h).  Workers add and remove in their own
- * shard; the reactor thread expires all shards.  What must not outlive the
- * removal of a timer is done by its expire function, which runs under the
- * lock: once filch__timers_remove() has returned, nobody refers to the timer.
+ * shard, and expire what is due there when they look; the reactor thread
+ * expires all shards.  What must not outlive the removal of a timer is done by
+ * its expire function, which runs under the lock: once filch__timers_remove()
+ * has returned, nobody refers to the timer.
  */
 #ifndef FILCH_REACTOR_TIMERS_H
 #define FILCH_REACTOR_TIMERS_H
@@ -21,6 +22,7 @@ struct filch__timers {
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
 	struct filch_timer *root; /* (l) earliest first */
 	filch__u64 earliest_ns; /* (a) written under lock; the root or before */
+	filch__u64 fired;       /* (a) written under lock */
 };
 
 /* Tasks to wake after the lock is left; their references are passed on. */
@@ -28,7 +30,6 @@ struct filch__timers {
 struct filch__expired {
 	struct filch_task *tasks[FILCH__EXPIRED_MAX];
 	unsigned count;
-	unsigned fired; /* timers expired, with or without a task */
 };
 
 void filch__timers_init(struct filch__timers *timers);
