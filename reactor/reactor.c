@@ -37,7 +37,11 @@ FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
 FILCH__THREAD_LOCAL const struct filch__reactor *filch__reactor_current
     __attribute__((tls_model("initial-exec")));
 
-/* The turn on the CPU that the thread asks for: the shortest there is. */
+/*
+ * The turn on the CPU that the thread asks for: the shortest there is.  It
+ * never needs long ones, and next to a worker that computes it otherwise waited
+ * for the end of that worker's turn, about 3 ms.
+ */
 #define REACTOR_TURN_NS 100000
 
 static int driver_open(struct filch__reactor *);
@@ -246,20 +250,16 @@ struct schedule {
 	uint64_t period;
 };
 
-/*
- * Ask for short turns on the CPU.  The thread never needs long ones, and it
- * gets them sooner for that (Linux 6.12): next to a worker that computes it
- * otherwise waited for the end of that worker's turn, about 3 ms.
- */
-static void
-schedule_short_turns(void)
+void
+filch__thread_shorten_turns(uint64_t turn_ns)
 {
 	struct schedule schedule = { .size = sizeof(schedule) };
 
 	if (syscall(SYS_sched_getattr, 0, &schedule, sizeof(schedule), 0) ==
 		0 &&
-	    schedule.policy == SCHED_OTHER) {
-		schedule.runtime = REACTOR_TURN_NS;
+	    schedule.policy == SCHED_OTHER &&
+	    (schedule.runtime == 0 || schedule.runtime > turn_ns)) {
+		schedule.runtime = turn_ns;
 		/* without it all works the same, a little later */
 		(void)syscall(SYS_sched_setattr, 0, &schedule, 0);
 	}
@@ -267,9 +267,10 @@ schedule_short_turns(void)
 
 #else
 
-static void
-schedule_short_turns(void)
+void
+filch__thread_shorten_turns(uint64_t turn_ns)
 {
+	(void)turn_ns;
 }
 
 #endif
@@ -288,7 +289,7 @@ reactor_main(void *arg)
 	/* the default lets the kernel wake it 50 us late */
 	(void)prctl(PR_SET_TIMERSLACK, 1);
 #endif
-	schedule_short_turns();
+	filch__thread_shorten_turns(REACTOR_TURN_NS);
 	/* [RT2] pairs with filch__reactor_fini */
 	while (filch__u32_load_acquire(&reactor->exiting) == 0) {
 		tick_ns = host->tick(host, filch__clock_ns());

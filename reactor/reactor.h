@@ -138,6 +138,13 @@ void filch__reactor_begin_turn(
 void filch__reactor_add_timer(
     struct filch__shard *shard, struct filch_timer *timer);
 
+/*
+ * Have this thread's turns on the CPU end sooner, unless they do.  It gets them
+ * sooner for that: a thread that wakes takes the CPU at once from one whose
+ * turns are longer (Linux 6.12).
+ */
+void filch__thread_shorten_turns(uint64_t turn_ns);
+
 /* Expire what is due on shard.  By its worker; cheap if nothing is timed. */
 void filch__reactor_expire(struct filch__shard *shard);
 
