@@ -65,7 +65,8 @@ struct filch__driver {
 	/*
 	 * Sleep until a completion of this shard or a wake; return at once
 	 * where one came since the last park returned.  Flushes first, and
-	 * completes what has come when it wakes.
+	 * completes what has come when it wakes.  If open has set standby_ns
+	 * of the reactor, it also ends at the shard's earliest deadline.
 	 */
 	void (*park)(struct filch__shard *shard);
 

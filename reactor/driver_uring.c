@@ -102,6 +102,10 @@ uring_open(struct filch__reactor *reactor)
 	}
 	if (result == 0) {
 		reactor->driver_state = driver;
+		if ((driver->shards[0].ring.features & IORING_FEAT_EXT_ARG) !=
+		    0) {
+			reactor->standby_ns = FILCH__STANDBY_NS;
+		}
 		return (0);
 	}
 	while (i > 0) {

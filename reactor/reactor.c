@@ -6,6 +6,8 @@
  *           looks at the earliest timers once more; who adds a timer stores
  *           it as the earliest, then looks at what was published.  All by
  *           seq_cst: one of them sees the other, so no timer is slept through.
+ *           Both count from standby_ns after the deadline, by when a worker
+ *           that is not stuck has met it.
  *           [RS1] stopping is stored, then every shard is cancelled under its
  *           lock; who submits takes that lock and then loads stopping.
  */
@@ -50,6 +52,7 @@ static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
 static void timers_expire(struct filch__timers *, uint64_t);
 static uint64_t reactor_earliest(const struct filch__reactor *);
+static uint64_t reactor_stands_by(const struct filch__reactor *, uint64_t);
 
 int
 filch__reactor_init(struct filch__reactor *reactor,
@@ -250,8 +253,8 @@ struct schedule {
 	uint64_t period;
 };
 
-void
-filch__thread_shorten_turns(uint64_t turn_ns)
+static void
+shorten_turns(uint64_t turn_ns)
 {
 	struct schedule schedule = { .size = sizeof(schedule) };
 
@@ -267,13 +270,23 @@ filch__thread_shorten_turns(uint64_t turn_ns)
 
 #else
 
-void
-filch__thread_shorten_turns(uint64_t turn_ns)
+static void
+shorten_turns(uint64_t turn_ns)
 {
 	(void)turn_ns;
 }
 
 #endif
+
+void
+filch__thread_be_prompt(uint64_t turn_ns)
+{
+#if defined(PR_SET_TIMERSLACK)
+	/* the default lets the kernel wake it 50 us late */
+	(void)prctl(PR_SET_TIMERSLACK, 1);
+#endif
+	shorten_turns(turn_ns);
+}
 
 static void *
 reactor_main(void *arg)
@@ -285,17 +298,14 @@ reactor_main(void *arg)
 	uint64_t earliest_ns;
 
 	filch__reactor_current = reactor;
-#if defined(PR_SET_TIMERSLACK)
-	/* the default lets the kernel wake it 50 us late */
-	(void)prctl(PR_SET_TIMERSLACK, 1);
-#endif
-	filch__thread_shorten_turns(REACTOR_TURN_NS);
+	filch__thread_be_prompt(REACTOR_TURN_NS);
 	/* [RT2] pairs with filch__reactor_fini */
 	while (filch__u32_load_acquire(&reactor->exiting) == 0) {
 		tick_ns = host->tick(host, filch__clock_ns());
 		until_ns = reactor_expire(reactor,
-		    filch__reactor_is_stopping(reactor) ? FILCH_NEVER
-							: filch__clock_ns());
+		    filch__reactor_is_stopping(reactor)
+			? FILCH_NEVER
+			: filch__clock_ns() - reactor->standby_ns);
 		if (tick_ns < until_ns) {
 			until_ns = tick_ns;
 		}
@@ -318,7 +328,7 @@ reactor_main(void *arg)
 	return (NULL);
 }
 
-/* Expire what is due; the earliest timer that is left. */
+/* Expire what is due; when to look at the earliest timer that is left. */
 static uint64_t
 reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
 {
@@ -385,7 +395,16 @@ reactor_earliest(const struct filch__reactor *reactor)
 			earliest_ns = deadline_ns;
 		}
 	}
-	return (earliest_ns);
+	return (reactor_stands_by(reactor, earliest_ns));
+}
+
+/* When the thread looks after a timer that its worker has not met. */
+static uint64_t
+reactor_stands_by(const struct filch__reactor *reactor, uint64_t deadline_ns)
+{
+	return (deadline_ns < FILCH_NEVER - reactor->standby_ns
+		? deadline_ns + reactor->standby_ns
+		: FILCH_NEVER);
 }
 
 void
@@ -399,7 +418,7 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
 	}
 	/* [RT1] pairs with reactor_main */
 	filch__fence_seq_cst();
-	if (deadline_ns <
+	if (reactor_stands_by(reactor, deadline_ns) <
 	    filch__u64_load_seq_cst(&reactor->sleeping_until_ns)) {
 		reactor->driver->interrupt(reactor);
 	}

@@ -69,6 +69,13 @@ struct filch__reactor_options {
 	bool inline_io_off;
 };
 
+/*
+ * Where workers wake by themselves at the deadlines of their shards, the thread
+ * comes so much later: only for those that are stuck.  It would compete with
+ * the worker for a CPU, and then wake it.
+ */
+#define FILCH__STANDBY_NS 100000
+
 struct filch__reactor {
 	const struct filch__driver *driver;    /* (i) */
 	void *driver_state;                    /* (i) */
@@ -77,7 +84,8 @@ struct filch__reactor {
 	struct filch__shard *shards; /* (i) options.shard_count of them */
 	struct filch__pool pool;
 	struct filch__registrations registrations;
-	char reason[256]; /* (i) why this driver */
+	uint64_t standby_ns; /* (i) by the driver: what it leaves to workers */
+	char reason[256];    /* (i) why this driver */
 	pthread_t thread;
 	FILCH__CACHE_ALIGNED filch__u64 sleeping_until_ns; /* (a) [RT1] */
 	filch__u32 stopping;   /* (a) operations end: ESHUTDOWN */
@@ -139,11 +147,11 @@ void filch__reactor_add_timer(
     struct filch__shard *shard, struct filch_timer *timer);
 
 /*
- * Have this thread's turns on the CPU end sooner, unless they do.  It gets them
- * sooner for that: a thread that wakes takes the CPU at once from one whose
- * turns are longer (Linux 6.12).
+ * Have this thread wake on time, and its turns on the CPU end sooner, unless
+ * they do.  It gets them sooner for that: a thread that wakes takes the CPU at
+ * once from one whose turns are longer (Linux 6.12).
  */
-void filch__thread_shorten_turns(uint64_t turn_ns);
+void filch__thread_be_prompt(uint64_t turn_ns);
 
 /* Expire what is due on shard.  By its worker; cheap if nothing is timed. */
 void filch__reactor_expire(struct filch__shard *shard);

@@ -62,10 +62,46 @@ ring_is_stuck(const struct filch__uring_shard *us)
 		filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max));
 }
 
+/* Hand over what is published and sleep until a completion or until_ns. */
+static void
+ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
+{
+	unsigned fd = (unsigned)us->ring.ring_fd;
+	unsigned pending = filch__uring_pending(us);
+	uint64_t now_ns;
+	uint64_t left_ns;
+
+	if (until_ns == FILCH_NEVER) {
+		(void)io_uring_enter(
+		    fd, pending, 1, IORING_ENTER_GETEVENTS, NULL);
+		return;
+	}
+	now_ns = filch__clock_ns();
+	left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+	struct __kernel_timespec left = {
+		.tv_sec = (int64_t)(left_ns / FILCH__NS_PER_S),
+		.tv_nsec = (long long)(left_ns % FILCH__NS_PER_S),
+	};
+	struct io_uring_getevents_arg until = {
+		.ts = (uint64_t)(uintptr_t)&left,
+	};
+	(void)io_uring_enter2(fd, pending, 1,
+	    IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&until,
+	    sizeof(until));
+}
+
 void
 filch__uring_park(struct filch__shard *shard)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
+	/* relaxed: only this worker adds timers to its shard */
+	uint64_t until_ns = shard->reactor->standby_ns == 0
+	    ? FILCH_NEVER
+	    : filch__u64_load_relaxed(&shard->timers.earliest_ns);
+	struct timespec until = {
+		.tv_sec = (time_t)(until_ns / FILCH__NS_PER_S),
+		.tv_nsec = (long)(until_ns % FILCH__NS_PER_S),
+	};
 	bool is_stuck = false;
 	uint32_t how;
 	uint32_t old = PARK_EMPTY;
@@ -85,11 +121,10 @@ filch__uring_park(struct filch__shard *shard)
 	/* [UP1] pairs with filch__uring_wake */
 	if (filch__u32_cas_seq_cst(&us->park, &old, how)) {
 		if (how == PARK_FUTEX) {
-			(void)futex(&us->park, FUTEX_WAIT_BITSET, how, NULL);
+			(void)futex(&us->park, FUTEX_WAIT_BITSET, how,
+			    until_ns == FILCH_NEVER ? NULL : &until);
 		} else if (!is_stuck && filch__uring_cq_is_empty(us)) {
-			(void)io_uring_enter((unsigned)us->ring.ring_fd,
-			    filch__uring_pending(us), 1, IORING_ENTER_GETEVENTS,
-			    NULL);
+			ring_sleep(us, until_ns);
 			filch__counter_add(&shard->counters.submissions, 1);
 		} else {
 			filch__uring_flush(shard);

@@ -10,6 +10,7 @@
 
 #include "executor/executor.h"
 #include "helpers.h"
+#include "reactor_hold.h"
 
 #define ROUNDS 10
 /* Of a crowd: a task queued behind the others waits for so many polls. */
@@ -215,29 +216,6 @@ Test(drive, what_is_read_between_long_polls_is_handed_over_and_taken_soon)
 
 /* ---- a deadline, while the reactor thread is kept from meeting it ---- */
 
-static struct hold {
-	uint64_t (*tick)(struct filch__reactor_host *, uint64_t);
-	sem_t holds;
-	sem_t release;
-} hold;
-
-static uint64_t
-held_tick(struct filch__reactor_host *host, uint64_t now_ns)
-{
-	sem_post(&hold.holds);
-	wait_for(&hold.release);
-	return (hold.tick(host, now_ns));
-}
-
-/* The reactor thread looks at the workers soon, and then is held. */
-static void
-reactor_hold(struct filch_executor *executor)
-{
-	__atomic_store_n(&executor->host.tick, held_tick, __ATOMIC_RELEASE);
-	wait_for(&hold.holds);
-	__atomic_store_n(&executor->host.tick, hold.tick, __ATOMIC_RELEASE);
-}
-
 struct sleeper {
 	struct filch_task task;
 	struct crowd *crowd;
@@ -254,7 +232,7 @@ sleeper_release(struct sleeper *sleeper)
 {
 	if (sleeper->holds) {
 		sleeper->holds = false;
-		sem_post(&hold.release);
+		reactor_release();
 	}
 }
 
@@ -321,9 +299,7 @@ Test(drive, a_deadline_between_long_polls_is_met_by_the_worker)
 		.arg = &sleeper,
 	};
 
-	hold.tick = executor->host.tick;
-	sem_init(&hold.holds, 0, 0);
-	sem_init(&hold.release, 0, 0);
+	reactor_hold_init(executor);
 	sleeper.crowd = &crowd;
 	filch_task_init(&sleeper.task, sleeper_poll, NULL);
 	crowd_start(&crowd);
