@@ -466,6 +466,7 @@ filch__reactor_begin_turn(
 	uint64_t taken = polls - shard->turn_polls;
 	bool pays =
 	    shard->waits >= GATHER_MIN && shard->reactor->driver->gathers;
+	bool was_gathering;
 
 	if (shard->gathering && !ran_dry) {
 		if (taken < GATHER_POLLS) {
@@ -477,14 +478,20 @@ filch__reactor_begin_turn(
 	}
 	shard->waits = 0;
 	shard->turn_polls = polls;
-	if (!pays) {
-		shard->gathering = false;
-	} else if (!shard->gathering && shard->rest > 0) {
+	if (pays && !shard->gathering && shard->rest > 0) {
 		shard->rest--;
-	} else if (!shard->gathering || !ran_dry ||
-	    ++shard->turns == GATHER_TURNS) {
-		shard->gathering = reads_are_quick(shard);
+		return;
 	}
+	if (pays && shard->gathering && ran_dry &&
+	    ++shard->turns < GATHER_TURNS) {
+		return;
+	}
+	pays = pays && reads_are_quick(shard);
+	was_gathering = shard->gathering;
+	/* once may be a thief, or another program's turn on the CPU */
+	shard->gathering =
+	    pays || (was_gathering && !shard->doubtful && shard->rest == 0);
+	shard->doubtful = !pays || !was_gathering;
 }
 
 /* ---- stopping ---- */

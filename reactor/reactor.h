@@ -43,6 +43,7 @@ struct filch__shard {
 	uint32_t rest;       /* (w) turns before gathering is tried again */
 	uint32_t turns;      /* (w) since looked_ns, while gathering */
 	bool gathering;      /* (w) reads go to the driver together */
+	bool doubtful;       /* (w) it is new, or did not pay once */
 	uint64_t looked_ns;  /* (w) at the clock */
 	void *driver;        /* (i) the driver's part */
 	filch__u32 pooled;   /* (a) its operations in the pool */

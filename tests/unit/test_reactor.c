@@ -80,7 +80,7 @@ static uint64_t polls;
 static void
 turn(unsigned count, unsigned readers, bool ran_dry)
 {
-	shard.reads += 1000000; /* in no time */
+	shard.reads += 100000; /* in no time */
 	shard.waits += readers;
 	polls += count;
 	filch__reactor_begin_turn(&shard, ran_dry, polls);
@@ -100,6 +100,46 @@ Test(gathering, ends_when_few_readers_run_the_worker_dry)
 {
 	begin_gathering();
 	turn(2, 2, true);
+	cr_assert_not(shard.gathering);
+}
+
+/* Eight turns that run dry are looked at together. */
+static void
+turns_of(uint64_t elapsed_ns)
+{
+	shard.looked_ns = filch_now() - elapsed_ns;
+	for (int i = 0; i < 8; i++) {
+		turn(32, 32, true);
+	}
+}
+
+Test(gathering, lasts_where_another_program_had_one_turn_on_the_cpu)
+{
+	begin_gathering();
+	for (int i = 0; i < 100; i++) {
+		turns_of(0);
+		cr_assert(shard.gathering);
+		turns_of(UINT64_C(3600000000000));
+		cr_assert(shard.gathering);
+	}
+}
+
+Test(gathering, lasts_where_a_thief_left_few_tasks_once)
+{
+	begin_gathering();
+	turns_of(0);
+	turn(2, 2, true);
+	cr_assert(shard.gathering);
+	turn(2, 2, true);
+	cr_assert_not(shard.gathering);
+}
+
+Test(gathering, ends_where_reads_are_slow)
+{
+	begin_gathering();
+	turns_of(0);
+	turns_of(UINT64_C(3600000000000));
+	turns_of(UINT64_C(3600000000000));
 	cr_assert_not(shard.gathering);
 }
 
