@@ -57,6 +57,7 @@ struct filch__worker {
 	uint32_t random;                 /* (w) */
 	uint32_t looks_seen; /* (w) when the oldest spawned task had its turn */
 	uint32_t looks_driven; /* (w) when it last looked at the driver */
+	uint32_t looks_evened; /* (w) when it last looked at a peer's tasks */
 	uint32_t notify_after; /* (w) polls until peers are told */
 	uint32_t sleeps;       /* (w) attempts to, for probes */
 	bool is_prompt;        /* (w) operations are finished on the spot */
@@ -132,6 +133,14 @@ void filch__worker_flush(struct filch__worker *worker);
 bool filch__worker_drive(struct filch__worker *worker, uint32_t looks);
 /* The same, for want of tasks. */
 void filch__worker_drive_before_sleep(struct filch__worker *worker);
+
+/* ---- even_out.c ---- */
+
+/*
+ * The worker ran dry and has just reaped: take tasks from a peer that has more
+ * woken ones, once in a look of the reactor thread.
+ */
+void filch__worker_even_out(struct filch__worker *worker);
 
 /* ---- monitor.c ---- */
 

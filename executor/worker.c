@@ -230,6 +230,7 @@ worker_next(struct filch__worker *worker)
 	}
 	if (task == NULL) {
 		filch__worker_drive_before_sleep(worker);
+		filch__worker_even_out(worker);
 		task = worker_next_local(worker);
 	}
 	if (task != NULL) {
