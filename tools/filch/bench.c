@@ -30,19 +30,25 @@ struct lane {
 	unsigned turn;
 };
 
-/* One element in flight.  Aligned: its neighbour may be another worker's. */
+/*
+ * One element in flight.  Aligned: its neighbour may be another worker's.  All
+ * that belongs to it but the operation stands in the first line.
+ */
 struct element {
-	_Alignas(64) struct filch_op op;
-	struct workload_step step;
+	_Alignas(64) struct run *run;
 	void *buffer;
+	struct workload_step step;
+	uint64_t start_ns;
+	bool is_started;
+	_Alignas(64) struct filch_op op;
 };
 
-/* Aligned as elements are; single operations use the first two lines. */
+/* Aligned as elements are; single operations use the first line. */
 struct unit {
 	_Alignas(64) struct filch_task task;
-	uint64_t start_ns;
-	struct run *run;
 	struct element *elements;
+	struct run *run;
+	uint64_t start_ns;
 	struct filch_op **pointers;
 	size_t size;  /* elements it has */
 	size_t count; /* elements in flight */
@@ -240,15 +246,29 @@ unit_wait(struct unit *unit)
 		: filch_batch_poll(&unit->batch, &unit->task, &failed));
 }
 
+/* An operation has ended. */
+static inline void
+lane_tick(struct lane *lane, const struct workload *workload)
+{
+	if (workload->latency || workload->rate != 0 ||
+	    ++lane->turn % WORKLOAD_CLOCK_INTERVAL == 0) {
+		lane->now_ns = workload_now_ns();
+	}
+}
+
+/* The end is the start of what follows, of which checking is none. */
+static inline uint64_t
+next_start_ns(const struct lane *lane, const struct workload *workload)
+{
+	return (workload->verify ? workload_now_ns() : lane->now_ns);
+}
+
 static void
 unit_finish(struct unit *unit, struct lane *lane)
 {
 	const struct workload *workload = unit->run->workload;
 
-	if (workload->latency || workload->rate != 0 ||
-	    ++lane->turn % WORKLOAD_CLOCK_INTERVAL == 0) {
-		lane->now_ns = workload_now_ns();
-	}
+	lane_tick(lane, workload);
 	for (size_t i = 0; i < unit->count; i++) {
 		const struct element *element = &unit->elements[i];
 
@@ -258,8 +278,7 @@ unit_finish(struct unit *unit, struct lane *lane)
 				      : filch_op_result(&element->op),
 		    lane->now_ns - unit->start_ns);
 	}
-	/* The end is the start of what follows, of which checking is none. */
-	unit->start_ns = workload->verify ? workload_now_ns() : lane->now_ns;
+	unit->start_ns = next_start_ns(lane, workload);
 	unit->count = 0;
 }
 
@@ -312,6 +331,46 @@ unit_poll(struct filch_task *task)
 			return (FILCH_READY);
 		}
 	}
+}
+
+/* ---- a task with one operation at a time, in a closed loop ---- */
+
+static bool
+single_prepare(struct unit *unit, struct element *element, struct lane *lane)
+{
+	if (!step_take(element->run, lane, &unit->place, &element->step)) {
+		return (false);
+	}
+	element_prepare(element->run, element);
+	return (true);
+}
+
+static enum filch_poll
+single_poll(struct filch_task *task)
+{
+	struct unit *unit = filch_container_of(task, struct unit, task);
+	struct element *element = unit->elements;
+	const struct workload *workload = element->run->workload;
+	struct lane *lane = &element->run->lanes[filch_worker_index()];
+	int64_t got;
+
+	if (!element->is_started) {
+		element->is_started = true;
+		element->start_ns = lane->now_ns = workload_now_ns();
+		if (!single_prepare(unit, element, lane)) {
+			return (FILCH_READY);
+		}
+	}
+	do {
+		if (filch_op_poll(&element->op, task, &got) == FILCH_PENDING) {
+			return (FILCH_PENDING);
+		}
+		lane_tick(lane, workload);
+		workload_account(workload, lane->stats, &element->step,
+		    element->buffer, got, lane->now_ns - element->start_ns);
+		element->start_ns = next_start_ns(lane, workload);
+	} while (single_prepare(unit, element, lane));
+	return (FILCH_READY);
 }
 
 /* ---- progress ---- */
@@ -374,6 +433,7 @@ run_alloc(struct run *run, struct workload_stats *stats)
 {
 	const struct workload *o = run->workload;
 	size_t per_worker = (o->iodepth + o->batch - 1) / o->batch;
+	bool is_single = o->batch == 1 && !o->shared_sync && o->rate == 0;
 
 	run->operation = "tasks";
 	run->unit_count = per_worker * o->workers;
@@ -399,7 +459,8 @@ run_alloc(struct run *run, struct workload_stats *stats)
 		size_t first = i % per_worker * o->batch;
 		size_t at = i / per_worker * o->iodepth + first;
 
-		filch_task_init(&unit->task, unit_poll, NULL);
+		filch_task_init(
+		    &unit->task, is_single ? single_poll : unit_poll, NULL);
 		unit->run = run;
 		unit->elements = &run->elements[at];
 		unit->pointers = &run->pointers[at];
@@ -456,6 +517,7 @@ run_start(struct run *run)
 
 		/* Touches the pages, and gives writes something to write. */
 		workload_fill(o, buffer, 0, o->block_size);
+		run->elements[i].run = run;
 		run->elements[i].buffer = buffer;
 		run->pointers[i] = &run->elements[i].op;
 	}
