@@ -15,6 +15,9 @@
 #include "idle.h"
 #include "injector.h"
 
+/* Tasks moved at once, from the injector or a victim. */
+#define FILCH__MOVE_MAX 128
+
 /* How far the end has come; only grows. */
 enum filch__executor_state {
 	FILCH__EXECUTOR_RUNNING = 0,
@@ -71,6 +74,13 @@ struct filch__worker {
 	uint32_t pace;        /* (w) polls between visits */
 	uint64_t paced_ns;    /* (w) when, and after how many polls */
 	uint64_t paced_polls; /* (w) */
+	/* of its steals, steal.c */
+	uint32_t steal_max;      /* (w) spawned tasks, by one steal */
+	uint32_t steal_wait_ns;  /* (w) 0 as long as such steals are worth it */
+	uint64_t steal_after_ns; /* (w) when that wait ends */
+	uint64_t loot_cost_ns;   /* (w) how long the last took; 0: was judged */
+	uint64_t loot_since_ns;  /* (w) when what it took began to run */
+	const struct filch__worker *victim;   /* (w) from whom */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
 	filch__u32 awake; /* (a) by the worker; not parked */
 	struct filch__deque woken;
@@ -141,6 +151,21 @@ void filch__worker_drive_before_sleep(struct filch__worker *worker);
  * woken ones, once in a look of the reactor thread.
  */
 void filch__worker_even_out(struct filch__worker *worker);
+
+/* ---- steal.c ---- */
+
+/* Up to half of what victim has queued, of its spawned tasks if so asked. */
+struct filch_task *filch__worker_steal(
+    struct filch__worker *worker, struct filch__worker *victim, bool spawned);
+/* The task in victim's LIFO slot, if victim is busy. */
+struct filch_task *filch__worker_steal_lifo(
+    struct filch__worker *worker, struct filch__worker *victim);
+/* What was stolen last has been run. */
+void filch__worker_judge_loot(struct filch__worker *worker);
+/* False while spawned tasks of others are not worth stealing. */
+bool filch__worker_steal_is_due(const struct filch__worker *worker);
+/* Part of that wait. */
+void filch__worker_wait_to_steal(struct filch__worker *worker);
 
 /* ---- monitor.c ---- */
 

@@ -10,13 +10,11 @@
  */
 #include "executor.h"
 
+#include "../include/private/clock.h"
 #include "../include/private/task_waker.h"
 
 /* Rounds over all victims before a searching worker goes to sleep. */
 #define SEARCH_ROUNDS 4
-
-/* Pauses to see whether the owner of a LIFO slot is stuck. */
-#define LIFO_STEAL_PAUSES 64
 
 /*
  * The oldest spawned task gets its turn once in so many looks of the reactor
@@ -33,9 +31,6 @@
  */
 #define WORKER_TURN_NS 500000
 
-/* Tasks moved at once, from the injector or a victim. */
-#define MOVE_MAX 128
-
 FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
     __attribute__((tls_model("initial-exec")));
 
@@ -45,12 +40,9 @@ static struct filch_task *worker_take_injected(
     struct filch__worker *, uint64_t);
 static struct filch_task *worker_take_oldest(struct filch__worker *);
 static void worker_tell_peers(struct filch__worker *);
-static struct filch_task *worker_search(struct filch__worker *);
-static struct filch_task *worker_steal(
-    struct filch__worker *, struct filch__worker *);
-static struct filch_task *worker_steal_lifo(
-    struct filch__worker *, struct filch__worker *);
+static struct filch_task *worker_search(struct filch__worker *) FILCH__NOINLINE;
 static void worker_found_work(struct filch__worker *);
+static void worker_rest(struct filch__worker *) FILCH__NOINLINE;
 static void worker_park(struct filch__worker *);
 static void worker_spill(
     struct filch__worker *, struct filch__deque *, struct filch_task *);
@@ -64,12 +56,13 @@ filch__worker_main(void *arg)
 	filch__worker_current = worker;
 	filch__shard_current = worker->shard;
 	filch__thread_be_prompt(WORKER_TURN_NS);
+	worker->steal_max = FILCH__MOVE_MAX;
 	filch__executor_monitor(executor);
 	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
 		struct filch_task *task = worker_next(worker);
 
 		if (task == NULL) {
-			worker_park(worker);
+			worker_rest(worker);
 			continue;
 		}
 		worker_tell_peers(worker);
@@ -115,10 +108,10 @@ static void
 worker_spill(struct filch__worker *worker, struct filch__deque *lane,
     struct filch_task *task)
 {
-	void *items[MOVE_MAX];
+	void *items[FILCH__MOVE_MAX];
 	struct filch_task *first = NULL;
 	struct filch_task *last = NULL;
-	unsigned count = filch__deque_take_half(lane, items, MOVE_MAX);
+	unsigned count = filch__deque_take_half(lane, items, FILCH__MOVE_MAX);
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
@@ -213,7 +206,8 @@ worker_next(struct filch__worker *worker)
 		bool is_early = filch__worker_drive(worker, looks);
 
 		/* between turns one at a time: the next visit is soon */
-		task = worker_take_injected(worker, is_early ? 1 : MOVE_MAX);
+		task = worker_take_injected(
+		    worker, is_early ? 1 : FILCH__MOVE_MAX);
 		if (task == NULL) {
 			task = worker_take_oldest(worker);
 		}
@@ -226,7 +220,7 @@ worker_next(struct filch__worker *worker)
 	}
 	task = worker_next_local(worker);
 	if (task == NULL) {
-		task = worker_take_injected(worker, MOVE_MAX);
+		task = worker_take_injected(worker, FILCH__MOVE_MAX);
 	}
 	if (task == NULL) {
 		filch__worker_drive_before_sleep(worker);
@@ -296,7 +290,7 @@ static struct filch_task *
 worker_take_injected(struct filch__worker *worker, uint64_t max)
 {
 	struct filch_executor *executor = worker->executor;
-	struct filch_task *tasks[MOVE_MAX];
+	struct filch_task *tasks[FILCH__MOVE_MAX];
 	uint64_t share = filch__injector_count(&executor->injector);
 	uint64_t room = executor->options.deque_capacity / 2;
 	unsigned count;
@@ -378,13 +372,16 @@ worker_search(struct filch__worker *worker)
 	unsigned round;
 	unsigned start;
 	unsigned i;
+	bool spawned;
 
+	filch__worker_judge_loot(worker);
 	if (!worker->searching) {
 		if (count == 1 || !filch__idle_begin_search(&executor->idle)) {
 			return (NULL);
 		}
 		worker->searching = true;
 	}
+	spawned = filch__worker_steal_is_due(worker);
 	for (round = 0; round < SEARCH_ROUNDS && task == NULL; round++) {
 		start = worker_random(worker) % count;
 		for (i = 0; i < count && task == NULL; i++) {
@@ -394,94 +391,19 @@ worker_search(struct filch__worker *worker)
 			if (victim == worker) {
 				continue;
 			}
-			task = worker_steal(worker, victim);
+			task = filch__worker_steal(worker, victim, spawned);
 			if (task == NULL && round == SEARCH_ROUNDS - 1) {
-				task = worker_steal_lifo(worker, victim);
+				task = filch__worker_steal_lifo(worker, victim);
 			}
 		}
 		if (task == NULL) {
-			task = worker_take_injected(worker, MOVE_MAX);
+			task = worker_take_injected(worker, FILCH__MOVE_MAX);
 		}
 	}
 	if (task != NULL) {
 		worker_found_work(worker);
 		filch__worker_flush(worker);
-	}
-	return (task);
-}
-
-/*
- * Up to half of what victim has queued: one task to run, the rest queued in
- * the lanes they come from, so that a task tree stays depth first here too.
- */
-static struct filch_task *
-worker_steal(struct filch__worker *worker, struct filch__worker *victim)
-{
-	void *items[MOVE_MAX];
-	unsigned woken = 0;
-	unsigned count;
-	size_t half;
-	unsigned i;
-
-	if (!filch__deque_is_empty(&victim->woken)) {
-		woken =
-		    filch__deque_steal_half(&victim->woken, items, MOVE_MAX);
-	}
-	count = woken;
-	half = (filch__deque_count(&victim->spawned) + 1) / 2;
-	if (half > MOVE_MAX - count) {
-		half = MOVE_MAX - count;
-	}
-	while (half-- > 0 &&
-	    (items[count] = filch__deque_steal(&victim->spawned)) != NULL) {
-		count++;
-	}
-	if (count == 0) {
-		return (NULL);
-	}
-	filch__counter_add(&worker->counters.steals, 1);
-	filch__counter_add(&worker->counters.tasks_stolen, count);
-	for (i = 1; i < count; i++) {
-		if (i < woken) {
-			filch__worker_push_woken(worker, items[i]);
-		} else {
-			filch__worker_push_spawned(worker, items[i]);
-		}
-	}
-	if (count > 1) {
-		worker->notify = true;
-	}
-	return (items[0]);
-}
-
-/*
- * The slot's task runs next on its own worker, so it is taken only from one
- * that has polled nothing for a moment.
- */
-static struct filch_task *
-worker_steal_lifo(struct filch__worker *worker, struct filch__worker *victim)
-{
-	struct filch_task *task;
-	uint64_t polls;
-	unsigned i;
-
-	/* [WK1] pairs with the owner's exchange */
-	if (filch__ptr_load_acquire(&victim->lifo) == NULL) {
-		return (NULL);
-	}
-	/* relaxed: a heartbeat, nothing hangs on it */
-	polls = filch__u64_load_relaxed(&victim->counters.polls);
-	for (i = 0; i < LIFO_STEAL_PAUSES; i++) {
-		filch__pause();
-	}
-	if (filch__u64_load_relaxed(&victim->counters.polls) != polls) {
-		return (NULL); /* relaxed: as above */
-	}
-	/* [WK1] pairs with the owner's exchange */
-	task = filch__ptr_exchange_acq_rel(&victim->lifo, NULL);
-	if (task != NULL) {
-		filch__counter_add(&worker->counters.steals, 1);
-		filch__counter_add(&worker->counters.tasks_stolen, 1);
+		worker->loot_since_ns = filch__clock_ns();
 	}
 	return (task);
 }
@@ -506,6 +428,18 @@ worker_found_work(struct filch__worker *worker)
 }
 
 /* ---- parking ---- */
+
+/* There was nothing to run. */
+static void
+worker_rest(struct filch__worker *worker)
+{
+	if (!worker->searching || filch__worker_steal_is_due(worker)) {
+		worker_park(worker);
+		return;
+	}
+	filch__worker_flush(worker);
+	filch__worker_wait_to_steal(worker);
+}
 
 static void
 worker_park(struct filch__worker *worker)

@@ -93,6 +93,72 @@ Test(executor, a_task_that_yields_is_polled_again)
 	filch_executor_destroy(executor);
 }
 
+/* Spawns many tasks of next to nothing, then two that need each other. */
+struct spreader {
+	struct filch_task task;
+	struct filch_executor *executor;
+	struct filch_task *tiny;
+	struct filch_task meeting[2];
+	int rounds;
+};
+
+#define TINY_ROUNDS 20
+
+static uint64_t met;
+
+static enum filch_poll
+meeting_poll(struct filch_task *task)
+{
+	(void)task;
+	__atomic_fetch_add(&met, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&met, __ATOMIC_SEQ_CST) % 2 != 0) {
+		continue;
+	}
+	return (FILCH_READY);
+}
+
+static enum filch_poll
+spreader_poll(struct filch_task *task)
+{
+	struct spreader *s = filch_container_of(task, struct spreader, task);
+	int i;
+
+	if (__atomic_load_n(&released, __ATOMIC_SEQ_CST) !=
+	    (uint64_t)s->rounds * MANY) {
+		return (filch_task_yield(task));
+	}
+	if (s->rounds < TINY_ROUNDS) {
+		s->rounds++;
+		for (i = 0; i < MANY; i++) {
+			filch_task_init(&s->tiny[i], poll_ready, count_release);
+			cr_assert_eq(
+			    filch_executor_spawn(s->executor, &s->tiny[i]), 0);
+		}
+		return (filch_task_yield(task));
+	}
+	for (i = 0; i < 2; i++) {
+		filch_task_init(&s->meeting[i], meeting_poll, NULL);
+		cr_assert_eq(
+		    filch_executor_spawn(s->executor, &s->meeting[i]), 0);
+	}
+	return (FILCH_READY);
+}
+
+Test(executor, long_tasks_spread_although_the_ones_before_were_tiny)
+{
+	struct spreader s = { .executor = executor_new(2) };
+
+	s.tiny = calloc(MANY, sizeof(*s.tiny));
+	filch_task_init(&s.task, spreader_poll, NULL);
+	cr_assert_eq(filch_executor_block_on(s.executor, &s.task), 0);
+	cr_assert_eq(filch_executor_shutdown(
+			 s.executor, FILCH_SHUTDOWN_GRACEFUL, FILCH_NEVER),
+	    0);
+	cr_assert_eq(met, 2);
+	filch_executor_destroy(s.executor);
+	free(s.tiny);
+}
+
 struct reader {
 	struct filch_task task;
 	struct filch_file file;
