@@ -13,10 +13,11 @@ from .runner import output
 
 
 @contextlib.contextmanager
-def make(field, size, lock):
+def make(field, size, lock, directory=None):
     """The name of a file of size bytes, there for as long as the context."""
-    with tempfile.NamedTemporaryFile(dir=field.options.directory,
-                                     prefix="bench.") as made:
+    with tempfile.NamedTemporaryFile(
+            dir=directory or field.options.directory,
+            prefix="bench.") as made:
         os.posix_fallocate(made.fileno(), 0, size)
         # Verified writing fills the file with what verified reading expects.
         output([field.own("raw_pread"), "--rw=write", "--verify",

@@ -58,6 +58,9 @@ def falls(before, now):
         if figure.more and old > 0 and new == 0:
             compared += 1
             found.append(f"{name}: {figure.text}: 0 now")
+        if not figure.more and old == 0 and new > 0:
+            compared += 1
+            found.append(f"{name}: {figure.text}: no longer 0")
         if old == 0 or new == 0:
             continue
         pairs = [(before.goodness(name, figure, label),

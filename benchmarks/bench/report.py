@@ -8,7 +8,7 @@ from .workloads import value
 
 # Values further apart than this are drawn to a logarithmic scale.
 APART = 20
-KINDS = ("hot", "direct", "free", "pinned")  # of rows, a plot each
+KINDS = ("open", "hot", "direct", "free", "pinned")  # of rows, a plot each
 LINE = 18  # pixels a bar of a plot, and a heading
 
 
@@ -53,9 +53,9 @@ class Report:
             return None
         return self.samples.median(theirs) / self.samples.median(ours)
 
-    def goodness(self, name, figure, label):
+    def goodness(self, name, figure, label, own="filch"):
         """How many times as good as label filch is."""
-        ours = self.samples.median(self.key(name, figure, "filch"))
+        ours = self.samples.median(self.key(name, figure, own))
         theirs = self.samples.median(self.key(name, figure, label))
         if figure.more:
             ours, theirs = theirs, ours

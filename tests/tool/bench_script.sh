@@ -79,3 +79,17 @@ test "$(grep -c ' of 1 |$' "$work/out")" -eq 2 ||
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
 grep -q 'is not built' "$work/err" || fail "no word of the missing program"
+
+# Idle CPU is to be 0, whatever others need.
+idle='{"row":"wake idle","program":"%s","found":{"cpu_percent":%s,"wakes_per_s":0}}\n'
+# shellcheck disable=SC2059 # the format is the line
+{ printf "$idle" filch 0.0004; printf "$idle" peer 1; } >"$work/rests"
+# shellcheck disable=SC2059 # as above
+{ printf "$idle" filch 0; printf "$idle" peer 1; } >"$work/slept"
+# shellcheck disable=SC2059 # as above
+{ printf "$idle" filch 0.5; printf "$idle" peer 1; } >"$work/works"
+run 0 --table="$work/rests"
+grep -q '^| idle CPU | .* | 1 of 1 |$' "$work/out" || fail "0.0004 is not 0"
+run 1 --table="$work/works" --against="$work/slept"
+grep -q '^| idle CPU | .* | 0 of 1 |$' "$work/out" || fail "0.5 is 0"
+grep -q 'wake idle: CPU %: no longer 0' "$work/err" || fail "0.5 is no fall"

@@ -147,7 +147,7 @@ step_take(struct run *run, struct lane *lane, struct workload_place *place,
 	}
 	/* The sync after a write is no operation of its own. */
 	if (run->workload->number_ios != 0 &&
-	    (place->slept || !lane->cursor.sync_due)) {
+	    (!lane->cursor.sync_due || place->slept)) {
 		uint64_t left =
 		    atomic_load_explicit(&run->left, memory_order_relaxed);
 

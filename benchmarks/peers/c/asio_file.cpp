@@ -49,7 +49,7 @@ next(job &job, workload_place *place, workload_step *step)
 	lane &lane = job.lanes[workers::index()];
 
 	if (job.given->number_ios != 0 &&
-	    (place->slept || !lane.cursor.sync_due)) {
+	    (!lane.cursor.sync_due || place->slept)) {
 		uint64_t left = job.left.load(std::memory_order_relaxed);
 
 		do {

@@ -42,8 +42,10 @@ peer_arguments(int argc, char **argv)
 		const char *given = peer_option("stuck");
 
 		add(mixed, 3);
-		if (given == NULL || strcmp(given, "0") != 0) {
+		if (given == NULL) {
 			add(stuck, 2);
+		} else if (strcmp(given, "0") != 0) {
+			peer_refuse(argv[0], "--stuck", "must be 0");
 		}
 	}
 }
