@@ -192,6 +192,7 @@ workers_init(struct filch_executor *executor)
 		worker->polls_left = executor->options.event_interval;
 		worker->pace = worker->polls_left;
 		worker->ran_dry = true; /* not paced yet */
+		worker->steal_max = FILCH__MOVE_MAX;
 		worker->random = i + 1; /* xorshift must not start at 0 */
 		worker->awake = 1;
 		filch__deque_init(&worker->woken, slots, capacity);

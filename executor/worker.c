@@ -56,7 +56,6 @@ filch__worker_main(void *arg)
 	filch__worker_current = worker;
 	filch__shard_current = worker->shard;
 	filch__thread_be_prompt(WORKER_TURN_NS);
-	worker->steal_max = FILCH__MOVE_MAX;
 	filch__executor_monitor(executor);
 	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
 		struct filch_task *task = worker_next(worker);
