@@ -40,6 +40,10 @@
  * Progress  claim is one load unless it wakes; begin_search lock-free,
  *           end_search wait-free; those that change the list hold a lock for
  *           at most count steps.
+ *           A searcher may be one that waits before it steals spawned tasks
+ *           again (steal.c).  Beside tiny tasks all searchers may: then up to
+ *           searching_max workers spin, and for up to 64 us nobody is woken
+ *           for the spawned tasks of another worker, however long these are.
  * Rejected  a wake for every publish (needless wakes, and a storm of them
  *           after each); waking another whenever the last searcher found work,
  *           as tokio and Go do (the woken worker mostly finds nothing and

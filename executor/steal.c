@@ -18,7 +18,7 @@
 /*
  * A steal of spawned tasks is worth it if they ran so many times as long as
  * taking them took.  If not, the next takes a quarter of what this one might
- * have, but so many; if it is, twice as many.
+ * have, but at least so many; if it is, twice as many.
  */
 #define STEAL_WORTH   3
 #define STEAL_MAX_MIN 4
@@ -149,8 +149,9 @@ filch__worker_steal_is_due(const struct filch__worker *worker)
 
 /*
  * The worker stays a searching one, on whom publishers rely: between two parts
- * of the wait it looks at all but spawned tasks, and once the wait is over at
- * these too, before it can park.
+ * of the wait it looks at all but spawned tasks.  Once the wait is over it may
+ * park without a search for these; then it is worker_park that finds them, by
+ * its look at all queues.
  */
 void
 filch__worker_wait_to_steal(struct filch__worker *worker)
