@@ -31,22 +31,24 @@ filch__worker_flush(struct filch__worker *worker)
 
 /*
  * Take what the kernel has finished, returning how much, and expire what is
- * due.  Peers are told some polls after the last turn began, and not later for
- * what comes in it.
+ * due.  Peers are told of both some polls after the last turn began, and not
+ * later for what comes in it.
  */
 static unsigned
 worker_reap(struct filch__worker *worker, bool is_early)
 {
-	unsigned count;
+	unsigned finished;
+	unsigned expired;
 
 	worker->reaping = true;
-	count = worker->executor->reactor.driver->reap(worker->shard);
-	filch__reactor_expire(worker->shard);
+	finished = worker->executor->reactor.driver->reap(worker->shard);
+	expired = filch__reactor_expire(worker->shard);
 	worker->reaping = false;
-	if (count > 1 && (!is_early || worker->notify_after == 0)) {
+	if (finished + expired > 1 &&
+	    (!is_early || worker->notify_after == 0)) {
 		worker->notify_after = FILCH__NOTIFY_AFTER_POLLS;
 	}
-	return (count);
+	return (finished);
 }
 
 static void

@@ -131,7 +131,7 @@ bool filch__executor_has_work(const struct filch_executor *executor);
 
 /* ---- drive.c ---- */
 
-/* A peer is told of tasks woken by completions after so many polls. */
+/* A peer is told of tasks that a visit has woken after so many polls. */
 #define FILCH__NOTIFY_AFTER_POLLS 32
 
 /* Hand gathered operations to the kernel. */

@@ -322,9 +322,9 @@ worker_take_injected(struct filch__worker *worker, uint64_t max)
 
 /*
  * Tell a peer of what this worker has queued: of spawned tasks at once, since
- * they ask for more hands; of tasks woken by completions only if they are
- * still there some polls later, since waking a peer costs more than most of
- * them need.  If one of them is long, the reactor thread tells.
+ * they ask for more hands; of tasks woken by completions and timers only if
+ * they are still there some polls later, since waking a peer costs more than
+ * most of them need.  If one of them is long, the reactor thread tells.
  *
  * Called with the next task in hand, so that one task which follows another
  * wakes nobody: the peer would find nothing, or drag it over to its own cache.

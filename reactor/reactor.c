@@ -50,7 +50,7 @@ static int driver_open(struct filch__reactor *);
 static int driver_from_environment(enum filch_driver_kind *);
 static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
-static void timers_expire(struct filch__timers *, uint64_t);
+static unsigned timers_expire(struct filch__timers *, uint64_t);
 static uint64_t reactor_earliest(const struct filch__reactor *);
 static uint64_t reactor_stands_by(const struct filch__reactor *, uint64_t);
 
@@ -335,16 +335,17 @@ reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
 	unsigned i;
 
 	for (i = 0; i < reactor->options.shard_count; i++) {
-		timers_expire(&reactor->shards[i].timers, now_ns);
+		(void)timers_expire(&reactor->shards[i].timers, now_ns);
 	}
 	return (reactor_earliest(reactor));
 }
 
-/* Expire what is due, and wake whom it concerns. */
-static void
+/* Expire what is due, and wake whom it concerns; returns how many. */
+static unsigned
 timers_expire(struct filch__timers *timers, uint64_t now_ns)
 {
 	struct filch__expired expired;
+	unsigned count = 0;
 	unsigned i;
 	bool more;
 
@@ -354,7 +355,9 @@ timers_expire(struct filch__timers *timers, uint64_t now_ns)
 		for (i = 0; i < expired.count; i++) {
 			filch__task_wake_held(expired.tasks[i]);
 		}
+		count += expired.count;
 	} while (more);
+	return (count);
 }
 
 /*
@@ -362,7 +365,7 @@ timers_expire(struct filch__timers *timers, uint64_t now_ns)
  * themselves.  It wakes all the same, unless it wanted to later: which timer
  * would be the next to wait for, it only knows when it has looked.
  */
-void
+unsigned
 filch__reactor_expire(struct filch__shard *shard)
 {
 	/* relaxed: what its own worker has added is seen, and nobody else adds;
@@ -372,12 +375,13 @@ filch__reactor_expire(struct filch__shard *shard)
 	uint64_t now_ns;
 
 	if (earliest_ns == FILCH_NEVER) {
-		return;
+		return (0);
 	}
 	now_ns = filch__clock_ns();
-	if (earliest_ns <= now_ns) {
-		timers_expire(&shard->timers, now_ns);
+	if (earliest_ns > now_ns) {
+		return (0);
 	}
+	return (timers_expire(&shard->timers, now_ns));
 }
 
 static uint64_t

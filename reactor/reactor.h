@@ -154,8 +154,11 @@ void filch__reactor_add_timer(
  */
 void filch__thread_be_prompt(uint64_t turn_ns);
 
-/* Expire what is due on shard.  By its worker; cheap if nothing is timed. */
-void filch__reactor_expire(struct filch__shard *shard);
+/*
+ * Expire what is due on shard; returns how many tasks that woke.  By its
+ * worker; cheap if nothing is timed.
+ */
+unsigned filch__reactor_expire(struct filch__shard *shard);
 
 /* Hand finished operations (list by next, results set) to the host. */
 static inline void
