@@ -49,4 +49,7 @@ filch__worker_even_out(struct filch__worker *worker)
 	for (i = 0; i < count; i++) {
 		filch__worker_push_woken(worker, items[i]);
 	}
+	if (worker->notify_after == 0) {
+		worker->notify_after = FILCH__NOTIFY_AFTER_POLLS;
+	}
 }
