@@ -198,9 +198,10 @@ executor_looks_quiet(struct filch_executor *executor)
 
 /*
  * Nothing moves.  A look does not tell: a worker that counts as parked may
- * have taken completions and not yet woken their tasks, and the reactor thread
- * expired timers.  So they are asked to come round, and if then it looks quiet
- * again and nobody has polled a task since the first look, it is.
+ * have taken completions or expired timers, and not yet woken their tasks; the
+ * reactor thread may have expired timers too.  So they are asked to come round,
+ * and if then it looks quiet again and nobody has polled a task since the first
+ * look, it is.
  */
 static bool
 executor_is_quiet(struct filch_executor *executor, struct quiet_round *round)

@@ -463,6 +463,8 @@ worker_park(struct filch__worker *worker)
 		}
 		worker->reaping = true;
 		driver->park(worker->shard);
+		/* what is due does not wait for the polls of what has come */
+		(void)filch__reactor_expire(worker->shard);
 		worker->reaping = false;
 		worker->notify_after = FILCH__NOTIFY_AFTER_POLLS;
 		/* relaxed: a hint */
