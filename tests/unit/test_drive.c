@@ -51,6 +51,16 @@ looks(const struct filch_executor *executor)
 	return (filch__u32_load_relaxed(&executor->looks));
 }
 
+/*
+ * By which look the worker has last been at its driver.  The reactor thread
+ * may have looked again since, in the midst of a poll.
+ */
+static uint32_t
+looks_driven(const struct filch_executor *executor)
+{
+	return (executor->workers[0].looks_driven);
+}
+
 static enum filch_poll
 member_poll(struct filch_task *task)
 {
@@ -379,7 +389,10 @@ Test(drive, a_wake_from_outside_between_long_polls_is_seen_soon)
 
 /* ---- what must wait for the turn ---- */
 
-/* Reads as if many did, so that its reads share a system call. */
+/*
+ * Reads as if many did, so that its reads share a system call; and while the
+ * reactor thread is kept from handing them over for a worker that looks stuck.
+ */
 struct gatherer {
 	struct filch_task task;
 	struct crowd *crowd;
@@ -389,6 +402,7 @@ struct gatherer {
 	uint64_t buffer;
 	uint32_t looks;
 	bool waiting;
+	bool holds;
 	bool has_looked;
 	bool was_handed_over;
 };
@@ -399,17 +413,27 @@ nothing_happens(struct crowd *crowd)
 	(void)crowd;
 }
 
+static void
+gatherer_release(struct gatherer *gatherer)
+{
+	if (gatherer->holds) {
+		gatherer->holds = false;
+		reactor_release();
+	}
+}
+
 /* What a look of the reactor thread sets off does not count. */
 static void
 gatherer_look(struct crowd *crowd)
 {
 	struct gatherer *gatherer = crowd->arg;
 
-	if (looks(crowd->executor) == gatherer->looks) {
+	if (looks_driven(crowd->executor) == gatherer->looks) {
 		gatherer->has_looked = true;
-		gatherer->was_handed_over =
+		gatherer->was_handed_over = gatherer->was_handed_over ||
 		    gatherer->op.priv.state != FILCH__OP_GATHERED;
 	}
+	gatherer_release(gatherer);
 }
 
 static enum filch_poll
@@ -427,8 +451,10 @@ gatherer_poll(struct filch_task *task)
 		}
 		cr_assert_eq(write(gatherer->pipe[1], &one, sizeof(one)),
 		    (ssize_t)sizeof(one));
+		reactor_hold(crowd->executor);
+		gatherer->holds = true;
 		filch__shard_current->gathering = true;
-		gatherer->looks = looks(crowd->executor);
+		gatherer->looks = looks_driven(crowd->executor);
 		gatherer->waiting = true;
 		crowd->is_awaited = true;
 		filch_op_init_read(&gatherer->op, &gatherer->file,
@@ -438,6 +464,7 @@ gatherer_poll(struct filch_task *task)
 	if (filch_op_poll(&gatherer->op, task, &got) == FILCH_PENDING) {
 		return (FILCH_PENDING);
 	}
+	gatherer_release(gatherer);
 	filch__shard_current->gathering = false;
 	gatherer->waiting = false;
 	crowd_next(crowd);
@@ -463,6 +490,7 @@ Test(drive, what_is_gathered_waits_for_its_turn_beside_long_polls)
 	cr_assert_eq(filch_file_init(&gatherer.file, gatherer.pipe[0]), 0);
 	filch_task_init(&gatherer.task, gatherer_poll, NULL);
 	gatherer.crowd = &crowd;
+	reactor_hold_init(executor);
 	crowd_start(&crowd);
 	cr_assert_eq(filch_executor_block_on(executor, &gatherer.task), 0);
 	crowd_join(&crowd);
@@ -487,7 +515,7 @@ turn_happen(struct crowd *crowd)
 	struct turn *turn = crowd->arg;
 
 	turn->polls = filch__shard_current->turn_polls;
-	turn->looks = looks(crowd->executor);
+	turn->looks = looks_driven(crowd->executor);
 }
 
 static void
@@ -495,7 +523,7 @@ turn_look(struct crowd *crowd)
 {
 	struct turn *turn = crowd->arg;
 
-	if (looks(crowd->executor) == turn->looks) {
+	if (looks_driven(crowd->executor) == turn->looks) {
 		turn->has_looked = true;
 		turn->has_turned = turn->has_turned ||
 		    filch__shard_current->turn_polls != turn->polls;
