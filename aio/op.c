@@ -17,12 +17,6 @@
 #include "../reactor/inline_read.h"
 #include "batch.h"
 
-/*
- * The timer that expires on this thread now: it has left its heap, and its
- * lock is held here, so who finishes its operation must not take that lock.
- */
-static FILCH__THREAD_LOCAL const struct filch_timer *timer_expiring;
-
 static void op_prepare(
     struct filch_op *, enum filch_opcode, struct filch_file *);
 static bool op_is_refused(const struct filch__shard *, const struct filch_op *,
@@ -385,7 +379,8 @@ filch_op_result(const struct filch_op *op)
 
 /*
  * The deadline has come.  Under the lock of the timers, which op_finish takes
- * to remove the timer: the operation cannot go away meanwhile.
+ * to remove the timer: the operation cannot go away meanwhile, nor on this
+ * thread, where filch__reactor_complete leaves what ends for later.
  */
 static void
 op_expire(struct filch_timer *timer, struct filch__expired *expired)
@@ -396,9 +391,7 @@ op_expire(struct filch_timer *timer, struct filch__expired *expired)
 	(void)expired;
 	/* [OP2] pairs with filch__op_start */
 	filch__u32_store_release(&op->priv.timed_out, 1);
-	timer_expiring = timer;
 	op_ask_to_end(op);
-	timer_expiring = NULL;
 }
 
 void
@@ -419,8 +412,7 @@ op_finish(struct filch_op *op)
 	struct filch_batch *batch = op->priv.batch;
 	struct filch_task *task = op->priv.task;
 
-	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER &&
-	    &op->priv.timer != timer_expiring) {
+	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER) {
 		(void)filch__timers_remove(&op->priv.timer);
 	}
 	if (op->priv.result == -ECANCELED) {

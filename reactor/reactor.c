@@ -38,6 +38,8 @@ FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
     __attribute__((tls_model("initial-exec")));
 FILCH__THREAD_LOCAL const struct filch__reactor *filch__reactor_current
     __attribute__((tls_model("initial-exec")));
+FILCH__THREAD_LOCAL struct filch__expired *filch__expired_current
+    __attribute__((tls_model("initial-exec")));
 
 /*
  * The turn on the CPU that the thread asks for: the shortest there is.  It
@@ -50,7 +52,7 @@ static int driver_open(struct filch__reactor *);
 static int driver_from_environment(enum filch_driver_kind *);
 static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
-static unsigned timers_expire(struct filch__timers *, uint64_t);
+static unsigned timers_expire(struct filch__shard *, uint64_t);
 static uint64_t reactor_earliest(const struct filch__reactor *);
 static uint64_t reactor_stands_by(const struct filch__reactor *, uint64_t);
 
@@ -335,14 +337,20 @@ reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
 	unsigned i;
 
 	for (i = 0; i < reactor->options.shard_count; i++) {
-		(void)timers_expire(&reactor->shards[i].timers, now_ns);
+		(void)timers_expire(&reactor->shards[i], now_ns);
 	}
 	return (reactor_earliest(reactor));
 }
 
-/* Expire what is due, and wake whom it concerns; returns how many. */
+/*
+ * Expire what is due, and wake whom it concerns; returns how many.  An
+ * operation whose deadline has come is asked to end under the lock, without
+ * which it could go away meanwhile.  That may end it at once, and others: a
+ * cancel that finds no room in a ring reaps.  They are completed without the
+ * lock.
+ */
 static unsigned
-timers_expire(struct filch__timers *timers, uint64_t now_ns)
+timers_expire(struct filch__shard *shard, uint64_t now_ns)
 {
 	struct filch__expired expired;
 	unsigned count = 0;
@@ -351,13 +359,28 @@ timers_expire(struct filch__timers *timers, uint64_t now_ns)
 
 	do {
 		expired.count = 0;
-		more = filch__timers_expire(timers, now_ns, &expired);
+		expired.ended = (struct filch__op_queue){ .count = 0 };
+		filch__expired_current = &expired;
+		more = filch__timers_expire(&shard->timers, now_ns, &expired);
+		filch__expired_current = NULL;
 		for (i = 0; i < expired.count; i++) {
 			filch__task_wake_held(expired.tasks[i]);
 		}
-		count += expired.count;
+		count += expired.count + expired.ended.count;
+		filch__reactor_complete(shard->reactor, expired.ended.head);
 	} while (more);
 	return (count);
+}
+
+void
+filch__reactor_defer(struct filch_op *list)
+{
+	while (list != NULL) {
+		struct filch_op *op = list;
+
+		list = op->priv.next;
+		filch__op_queue_push(&filch__expired_current->ended, op);
+	}
 }
 
 /*
@@ -381,7 +404,7 @@ filch__reactor_expire(struct filch__shard *shard)
 	if (earliest_ns > now_ns) {
 		return (0);
 	}
-	return (timers_expire(&shard->timers, now_ns));
+	return (timers_expire(shard, now_ns));
 }
 
 static uint64_t

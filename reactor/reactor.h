@@ -103,6 +103,10 @@ extern FILCH__THREAD_LOCAL struct filch__shard *filch__shard_current
 extern FILCH__THREAD_LOCAL const struct filch__reactor *filch__reactor_current
     __attribute__((tls_model("initial-exec")));
 
+/* What this thread expires just now, under the lock of timers; else NULL. */
+extern FILCH__THREAD_LOCAL struct filch__expired *filch__expired_current
+    __attribute__((tls_model("initial-exec")));
+
 /*
  * Open the best driver that options and the environment allow and start the
  * thread.  Returns 0 or -errno as filch_executor_create().
@@ -160,13 +164,25 @@ void filch__thread_be_prompt(uint64_t turn_ns);
  */
 unsigned filch__reactor_expire(struct filch__shard *shard);
 
-/* Hand finished operations (list by next, results set) to the host. */
+/* Leave list for when this thread has left the lock of the timers. */
+void filch__reactor_defer(struct filch_op *list);
+
+/*
+ * Hand finished operations (list by next, results set) to the host; if this
+ * thread expires timers, then only when it has left their lock, which
+ * finishing an operation takes.
+ */
 static inline void
 filch__reactor_complete(struct filch__reactor *reactor, struct filch_op *list)
 {
-	if (list != NULL) {
-		reactor->host->complete(list);
+	if (list == NULL) {
+		return;
 	}
+	if (filch__unlikely(filch__expired_current != NULL)) {
+		filch__reactor_defer(list);
+		return;
+	}
+	reactor->host->complete(list);
 }
 
 #endif /* FILCH_REACTOR_REACTOR_H */

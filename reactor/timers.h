@@ -17,6 +17,7 @@
 #include "../include/private/atomic.h"
 #include "../include/private/compiler.h"
 #include "../include/private/lock.h"
+#include "op_queue.h"
 
 struct filch__timers {
 	FILCH__CACHE_ALIGNED struct filch__lock lock;
@@ -25,11 +26,15 @@ struct filch__timers {
 	filch__u64 fired;       /* (a) written under lock */
 };
 
-/* Tasks to wake after the lock is left; their references are passed on. */
+/*
+ * What is left to do after the lock is left: tasks to wake, whose references
+ * are passed on, and operations to complete.
+ */
 #define FILCH__EXPIRED_MAX 64
 struct filch__expired {
 	struct filch_task *tasks[FILCH__EXPIRED_MAX];
 	unsigned count;
+	struct filch__op_queue ended;
 };
 
 void filch__timers_init(struct filch__timers *timers);

@@ -13,6 +13,8 @@
 #include "work.h"
 
 #include <linux/futex.h>
+
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -119,7 +121,8 @@ crowd_poll(struct filch_task *task)
 
 /* As many reads as the queue holds, and behind them what they wait for. */
 static void
-crowd_start(struct filch_executor *executor, struct crowd *self, unsigned count)
+crowd_start(struct filch_executor *executor, struct crowd *self, unsigned count,
+    uint64_t deadline_ns)
 {
 	int fds[2];
 	unsigned i;
@@ -131,6 +134,7 @@ crowd_start(struct filch_executor *executor, struct crowd *self, unsigned count)
 	for (i = 0; i < RING; i++) {
 		filch_op_init_read(&self->ops[i], &self->ends[0],
 		    &self->bytes[i], 1, FILCH_OFFSET_CURRENT);
+		filch_op_set_deadline(&self->ops[i], deadline_ns);
 		self->pointers[i] = &self->ops[i];
 	}
 	filch_op_init_write(&self->ops[RING], &self->ends[1], "12345678", RING,
@@ -156,7 +160,8 @@ crowd_run(const struct fault_case *one, unsigned at, bool is_cancelled)
 	FAULT_EQUAL(filch_executor_create(&options, &executor), 0);
 	fault.burst = (unsigned)one->what;
 	fault_arm(one->symbol, one->error, at, one->every);
-	crowd_start(executor, &crowd, is_cancelled ? RING : RING + 1);
+	crowd_start(
+	    executor, &crowd, is_cancelled ? RING : RING + 1, FILCH_NEVER);
 	if (is_cancelled) {
 		while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) < at) {
 			sched_yield();
@@ -191,6 +196,66 @@ crowd_is_cancelled(const struct fault_case *one, unsigned at)
 	if (at == 1) {
 		crowd_run(one, at, true);
 	}
+}
+
+#define LATE_NS  20000000
+#define LATER_NS (INT64_C(3600) * 1000000000)
+
+/*
+ * The worker asks reads to end at their deadline and finds no room for that;
+ * what it reaps meanwhile has a deadline too.
+ */
+static void
+crowd_is_late(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct filch_executor *executor = NULL;
+	struct filch_worker_stats stats;
+	struct filch_file ends[2];
+	struct work_one early;
+	struct filch_op read_early;
+	struct crowd crowd;
+	char byte;
+	int fds[2];
+
+	if (at > 1) {
+		return;
+	}
+	options.worker_count = 1;
+	options.driver = (enum filch_driver_kind)one->driver;
+	options.ring_entries = RING;
+	fault_leak_begin();
+	FAULT_EQUAL(filch_executor_create(&options, &executor), 0);
+	FAULT_EQUAL(pipe2(fds, O_CLOEXEC), 0);
+	FAULT_EQUAL(filch_file_init(&ends[0], fds[0]), 0);
+	filch_op_init_read(
+	    &read_early, &ends[0], &byte, 1, FILCH_OFFSET_CURRENT);
+	filch_op_set_deadline(&read_early, filch_now() + LATER_NS);
+	work_start(executor, &early, &read_early);
+	do {
+		FAULT_EQUAL(
+		    filch_executor_get_worker_stats(executor, 0, &stats), 0);
+	} while (stats.in_flight == 0);
+	usleep(LATE_NS / 1000);
+	fault.burst = (unsigned)one->what;
+	fault_arm(one->symbol, one->error, at, one->every);
+	crowd_start(executor, &crowd, RING, filch_now() + LATE_NS);
+	usleep(2 * LATE_NS / 1000);
+	FAULT_EQUAL(write(fds[1], "x", 1), 1);
+	usleep(LATE_NS / 1000);
+	fault_disarm();
+	FAULT_EQUAL(work_end(&early), 1);
+	FAULT_EQUAL(filch_task_join(&crowd.task), 0);
+	FAULT_EQUAL(crowd.failed, RING);
+	filch_executor_destroy(executor);
+	for (unsigned i = 0; i < RING; i++) {
+		FAULT_EQUAL(filch_op_result(&crowd.ops[i]), -ETIMEDOUT);
+	}
+	(void)close(crowd.ends[0].fd);
+	(void)close(crowd.ends[1].fd);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	fault_leak_end();
 }
 
 #define URING FILCH_DRIVER_URING
@@ -234,6 +299,8 @@ static const struct fault_case cases[] = {
 	    crowd_is_cancelled, 200000 },
 	{ "uring full, cancelled", "io_uring_enter", EBUSY, 0, URING,
 	    crowd_is_cancelled, 200000 },
+	{ "uring full, late", "io_uring_enter", EAGAIN, 0, URING, crowd_is_late,
+	    INT_MAX },
 	{ "uring pool", "pthread_create", EAGAIN, 0, URING, endured_later, 0 },
 	{ "uring pool, never", "pthread_create", EAGAIN, 1, URING,
 	    endured_later, 0 },
