@@ -26,11 +26,43 @@ enum uring_park {
 	PARK_NOTIFIED = 3 /* a wake has come */
 };
 
-static long
-futex(filch__u32 *word, int op, uint32_t value, const struct timespec *until)
+/*
+ * The longest sleep with an end: who wakes too early only looks again.  A
+ * deadline near the end of time would overflow, here where time_t is short, or
+ * in the kernel, which adds it to now.
+ */
+#define SLEEP_MAX_NS (3600 * FILCH__NS_PER_S)
+
+/* How long it is until until_ns, as far as a sleep goes. */
+static uint64_t
+sleep_left(uint64_t now_ns, uint64_t until_ns)
 {
-	return (syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until,
-	    NULL, FUTEX_BITSET_MATCH_ANY));
+	uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+
+	return (left_ns < SLEEP_MAX_NS ? left_ns : SLEEP_MAX_NS);
+}
+
+/* Sleep on word, if it is value, until a wake or until_ns. */
+static void
+futex_sleep(filch__u32 *word, uint32_t value, uint64_t until_ns)
+{
+	uint64_t now_ns = filch__clock_ns();
+	uint64_t end_ns = now_ns + sleep_left(now_ns, until_ns);
+	struct timespec end = {
+		.tv_sec = (time_t)(end_ns / FILCH__NS_PER_S),
+		.tv_nsec = (long)(end_ns % FILCH__NS_PER_S),
+	};
+
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+	    value, until_ns == FILCH_NEVER ? NULL : &end, NULL,
+	    FUTEX_BITSET_MATCH_ANY);
+}
+
+static void
+futex_wake(filch__u32 *word)
+{
+	(void)syscall(
+	    SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
 void
@@ -68,7 +100,10 @@ ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 {
 	unsigned fd = (unsigned)us->ring.ring_fd;
 	unsigned pending = filch__uring_pending(us);
-	uint64_t now_ns;
+	struct __kernel_timespec timeout;
+	struct io_uring_getevents_arg arg = {
+		.ts = (uint64_t)(uintptr_t)&timeout,
+	};
 	uint64_t left_ns;
 
 	if (until_ns == FILCH_NEVER) {
@@ -76,18 +111,12 @@ ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 		    fd, pending, 1, IORING_ENTER_GETEVENTS, NULL);
 		return;
 	}
-	now_ns = filch__clock_ns();
-	left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-	struct __kernel_timespec left = {
-		.tv_sec = (int64_t)(left_ns / FILCH__NS_PER_S),
-		.tv_nsec = (long long)(left_ns % FILCH__NS_PER_S),
-	};
-	struct io_uring_getevents_arg until = {
-		.ts = (uint64_t)(uintptr_t)&left,
-	};
+	left_ns = sleep_left(filch__clock_ns(), until_ns);
+	timeout.tv_sec = (int64_t)(left_ns / FILCH__NS_PER_S);
+	timeout.tv_nsec = (long long)(left_ns % FILCH__NS_PER_S);
 	(void)io_uring_enter2(fd, pending, 1,
-	    IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&until,
-	    sizeof(until));
+	    IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
+	    sizeof(arg));
 }
 
 void
@@ -98,10 +127,6 @@ filch__uring_park(struct filch__shard *shard)
 	uint64_t until_ns = shard->reactor->standby_ns == 0
 	    ? FILCH_NEVER
 	    : filch__u64_load_relaxed(&shard->timers.earliest_ns);
-	struct timespec until = {
-		.tv_sec = (time_t)(until_ns / FILCH__NS_PER_S),
-		.tv_nsec = (long)(until_ns % FILCH__NS_PER_S),
-	};
 	bool is_stuck = false;
 	uint32_t how;
 	uint32_t old = PARK_EMPTY;
@@ -121,8 +146,7 @@ filch__uring_park(struct filch__shard *shard)
 	/* [UP1] pairs with filch__uring_wake */
 	if (filch__u32_cas_seq_cst(&us->park, &old, how)) {
 		if (how == PARK_FUTEX) {
-			(void)futex(&us->park, FUTEX_WAIT_BITSET, how,
-			    until_ns == FILCH_NEVER ? NULL : &until);
+			futex_sleep(&us->park, how, until_ns);
 		} else if (!is_stuck && filch__uring_cq_is_empty(us)) {
 			ring_sleep(us, until_ns);
 			filch__counter_add(&shard->counters.submissions, 1);
@@ -149,7 +173,7 @@ filch__uring_wake(struct filch__shard *shard)
 	uint32_t old = filch__u32_exchange_seq_cst(&us->park, PARK_NOTIFIED);
 
 	if (old == PARK_FUTEX) {
-		(void)futex(&us->park, FUTEX_WAKE, 1, NULL);
+		futex_wake(&us->park);
 	} else if (old == PARK_RING) {
 		/* cannot fail short of 2^64 wakes */
 		written = write(us->eventfd, &one, sizeof(one));
@@ -165,16 +189,11 @@ void
 filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns)
 {
 	struct filch__uring *driver = reactor->driver_state;
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / FILCH__NS_PER_S),
-		.tv_nsec = (long)(deadline_ns % FILCH__NS_PER_S),
-	};
 	uint32_t old = PARK_EMPTY;
 
 	/* [UP1] pairs with filch__uring_interrupt */
 	if (filch__u32_cas_seq_cst(&driver->park, &old, PARK_FUTEX)) {
-		(void)futex(&driver->park, FUTEX_WAIT_BITSET, PARK_FUTEX,
-		    deadline_ns == FILCH_NEVER ? NULL : &until);
+		futex_sleep(&driver->park, PARK_FUTEX, deadline_ns);
 	}
 	/* [UP1] pairs with filch__uring_interrupt */
 	(void)filch__u32_exchange_seq_cst(&driver->park, PARK_EMPTY);
@@ -188,7 +207,7 @@ filch__uring_interrupt(struct filch__reactor *reactor)
 	/* [UP1] pairs with filch__uring_wait */
 	if (filch__u32_exchange_seq_cst(&driver->park, PARK_NOTIFIED) ==
 	    PARK_FUTEX) {
-		(void)futex(&driver->park, FUTEX_WAKE, 1, NULL);
+		futex_wake(&driver->park);
 		/* [ST1] a counter of many threads */
 		(void)filch__u64_add_acq_rel(&reactor->wake_calls, 1);
 	}

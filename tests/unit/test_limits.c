@@ -125,6 +125,28 @@ Test(limits, cancelling_works_when_the_ring_is_full)
 	}
 }
 
+/* Added to now, such a deadline overflows. */
+Test(limits, a_deadline_at_the_end_of_time_lets_the_worker_sleep)
+{
+	struct filch_worker_stats stats;
+	struct user reader;
+	uint64_t parks;
+	int fds[2];
+
+	cr_assert_eq(filch_executor_create(&options, &executor), 0);
+	cr_assert_eq(pipe(fds), 0);
+	reader_prepare(&reader, fds[0], 0);
+	filch_op_set_deadline(&reader.op, FILCH_NEVER - 1);
+	user_start(&reader);
+	parks = worker_stats().parks;
+	usleep(50000);
+	stats = worker_stats();
+	cr_assert_lt(stats.parks - parks, 20);
+	cr_assert_lt(stats.submissions, 100);
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+	cr_assert_eq(user_end(&reader), 1);
+}
+
 /* ---- the pool ---- */
 
 static sem_t calls_started;
