@@ -61,6 +61,7 @@
 /* Room kept in the completion queue for cancels and the eventfd. */
 #define CQ_RESERVE 4
 
+static bool uring_sleeps_exactly(const struct io_uring *);
 static unsigned uring_flags(void);
 static int uring_shard_open(struct filch__uring_shard *, unsigned, unsigned);
 static void uring_shard_close(struct filch__uring_shard *);
@@ -102,8 +103,7 @@ uring_open(struct filch__reactor *reactor)
 	}
 	if (result == 0) {
 		reactor->driver_state = driver;
-		if ((driver->shards[0].ring.features & IORING_FEAT_EXT_ARG) !=
-		    0) {
+		if (uring_sleeps_exactly(&driver->shards[0].ring)) {
 			reactor->standby_ns = FILCH__STANDBY_NS;
 		}
 		return (0);
@@ -115,6 +115,19 @@ uring_open(struct filch__reactor *reactor)
 	free(driver->shards);
 	free(driver);
 	return (result);
+}
+
+/*
+ * True if a worker can sleep in its ring until a deadline (Linux 5.11), and
+ * wakes on time: before 5.17 the kernel counted that in ticks of up to 10 ms.
+ * Of that release is the skipping of completions.
+ */
+static bool
+uring_sleeps_exactly(const struct io_uring *ring)
+{
+	unsigned wanted = IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
+
+	return ((ring->features & wanted) == wanted);
 }
 
 /* The best flags that are safe here; a kernel may know fewer. */
