@@ -385,8 +385,8 @@ filch__reactor_defer(struct filch_op *list)
 
 /*
  * The thread gets a CPU late where workers need them all, so they look
- * themselves.  It wakes all the same, unless it wanted to later: which timer
- * would be the next to wait for, it only knows when it has looked.
+ * themselves, and the thread standby_ns later.  The thread is not told: it
+ * wakes at what it published, and looks then.
  */
 unsigned
 filch__reactor_expire(struct filch__shard *shard)

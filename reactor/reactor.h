@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The reactor: the shards (one a worker), the driver, the blocking pool, the
- * registrations of sources, and the dedicated thread that owns time and stands
- * by for what no running worker will look after.
+ * registrations of sources, and the dedicated thread, which keeps the deadlines
+ * that workers do not and stands by for what none of them will look after.
  *
  * It knows no executor: what it needs of the layers above is struct
  * filch__reactor_host.
@@ -155,6 +155,10 @@ void filch__reactor_add_timer(
  * Have this thread wake on time, and its turns on the CPU end sooner, unless
  * they do.  It gets them sooner for that: a thread that wakes takes the CPU at
  * once from one whose turns are longer (Linux 6.12).
+ *
+ * Threads that it starts inherit both: those of the pool, and a program's that
+ * are made in a poll.  Their share of the CPU is what it was, and even with the
+ * workers'; where they compute they are only switched more often.
  */
 void filch__thread_be_prompt(uint64_t turn_ns);
 

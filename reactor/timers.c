@@ -95,8 +95,8 @@ filch__timers_remove(struct filch_timer *timer)
 		heap_take_out(&timers->root, timer);
 		/*
 		 * earliest_ns is left as it is: a deadline that nobody has any
-		 * more costs at most one wake of the reactor thread, and only
-		 * where nothing later is set in its place.
+		 * more costs at most one wake of the shard's worker and one of
+		 * the reactor thread; the first of them puts it right.
 		 */
 	}
 	filch__lock_leave(&timers->lock);

@@ -54,7 +54,10 @@ void filch__timer_init(struct filch_timer *timer, uint64_t deadline_ns,
  */
 bool filch__timers_add(struct filch__timers *timers, struct filch_timer *timer);
 
-/* Stop timer; false if it has expired or never was started. */
+/*
+ * Stop timer; false if it has expired or never was started.  Its deadline may
+ * still wake the shard's worker and the reactor thread, once.
+ */
 bool filch__timers_remove(struct filch_timer *timer);
 
 bool filch__timers_is_empty(struct filch__timers *timers);

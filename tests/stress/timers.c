@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stress: threads add timers to their own heaps and take many of them out
- * again, while one thread, as the reactor's does, expires whatever is due by a
- * clock that it turns itself.  Conserved: a timer that was added is expired or
+ * Stress: threads add timers to their own heaps, take many of them out again
+ * and expire what is due there, as workers do, while one thread, as the
+ * reactor's does, expires what is due on all by a clock that it turns itself.  Conserved: a timer that was added is expired or
  * removed, never both, never too early, and once it was not to be removed its
  * expire function has run.
  *
@@ -63,6 +63,7 @@ static void *
 owner_main(void *arg)
 {
 	struct owner *self = arg;
+	struct filch__expired expired = { .count = 0 };
 	uint64_t i;
 
 	for (i = 0; i < ADDS; i++) {
@@ -86,6 +87,11 @@ owner_main(void *arg)
 				self->removed++;
 				probe->expired = 1; /* by hand */
 			}
+		}
+		if (stress_random(&self->random) % 4 == 0) {
+			/* relaxed: any time does */
+			(void)filch__timers_expire(&self->timers,
+			    filch__u64_load_relaxed(&now_ns), &expired);
 		}
 	}
 	for (i = 0; i < PROBES; i++) {
