@@ -145,4 +145,11 @@ extern const struct filch__driver filch__driver_kqueue;
 #endif
 extern const struct filch__driver filch__driver_posix;
 
+/*
+ * Choose reactor->driver, and say why in its reason: the option, else
+ * FILCH_DRIVER, else the best that the system does not refuse; and open it.
+ * Returns 0, -EINVAL for a name that is none, or why it cannot be opened.
+ */
+int filch__driver_open(struct filch__reactor *reactor);
+
 #endif /* FILCH_REACTOR_DRIVER_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reactor: choosing a driver, the dedicated thread, stopping.
+ * The reactor: the shards, the dedicated thread, stopping.
  *
  * Orderings [RT1] the thread publishes until when it means to sleep, then
  *           looks at the earliest timers once more; who adds a timer stores
@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +47,6 @@ FILCH__THREAD_LOCAL struct filch__expired *filch__expired_current
  */
 #define REACTOR_TURN_NS 100000
 
-static int driver_open(struct filch__reactor *);
-static int driver_from_environment(enum filch_driver_kind *);
 static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
 static unsigned timers_expire(struct filch__shard *, uint64_t);
@@ -87,7 +84,7 @@ filch__reactor_init(struct filch__reactor *reactor,
 	if (result < 0) {
 		goto fail_pool;
 	}
-	result = driver_open(reactor);
+	result = filch__driver_open(reactor);
 	if (result < 0) {
 		goto fail_driver;
 	}
@@ -130,113 +127,6 @@ filch__reactor_fini(struct filch__reactor *reactor)
 		filch__timers_fini(&reactor->shards[i].timers);
 	}
 	free(reactor->shards);
-}
-
-/* ---- choosing a driver ---- */
-
-/* Best first: the last one is never refused for what the system is. */
-static const struct filch__driver *const drivers[] = {
-#if defined(FILCH_HAVE_URING)
-	&filch__driver_uring,
-#endif
-#if defined(FILCH_HAVE_KQUEUE)
-	&filch__driver_kqueue,
-#endif
-	&filch__driver_posix,
-};
-
-#define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
-
-const char *
-filch_driver_name(enum filch_driver_kind kind)
-{
-	switch (kind) {
-	case FILCH_DRIVER_AUTO:
-		break;
-	case FILCH_DRIVER_URING:
-		return ("uring");
-	case FILCH_DRIVER_POSIX:
-		return ("posix");
-	case FILCH_DRIVER_KQUEUE:
-		return ("kqueue");
-	}
-	return ("auto");
-}
-
-static int
-driver_from_environment(enum filch_driver_kind *ret_kind)
-{
-	const char *name = getenv("FILCH_DRIVER");
-	int kind;
-
-	if (name == NULL || name[0] == '\0') {
-		return (0);
-	}
-	for (kind = FILCH_DRIVER_AUTO; kind <= FILCH_DRIVER_KQUEUE; kind++) {
-		if (strcmp(name,
-			filch_driver_name((enum filch_driver_kind)kind)) == 0) {
-			*ret_kind = (enum filch_driver_kind)kind;
-			return (0);
-		}
-	}
-	return (-EINVAL);
-}
-
-/* Open the best driver that the system does not refuse. */
-static int
-driver_open_best(struct filch__reactor *reactor)
-{
-	const struct filch__driver *refused = NULL;
-	int refusal = 0;
-	int result = -ENOSYS;
-	size_t i;
-
-	for (i = 0; i < DRIVER_COUNT; i++) {
-		reactor->driver = drivers[i];
-		result = reactor->driver->open(reactor);
-		if (result == 0) {
-			break;
-		}
-		refused = drivers[i];
-		refusal = result;
-	}
-	if (refused != NULL) {
-		(void)snprintf(reactor->reason, sizeof(reactor->reason),
-		    "%s is refused: %s", refused->system, strerror(-refusal));
-	} else {
-		(void)snprintf(reactor->reason, sizeof(reactor->reason),
-		    "%s is available", reactor->driver->system);
-	}
-	return (result);
-}
-
-static int
-driver_open(struct filch__reactor *reactor)
-{
-	enum filch_driver_kind kind = reactor->options.driver;
-	const char *by = "option";
-	int result;
-	size_t i;
-
-	if (kind == FILCH_DRIVER_AUTO) {
-		result = driver_from_environment(&kind);
-		if (result < 0) {
-			return (result);
-		}
-		by = "FILCH_DRIVER";
-	}
-	if (kind == FILCH_DRIVER_AUTO) {
-		return (driver_open_best(reactor));
-	}
-	(void)snprintf(
-	    reactor->reason, sizeof(reactor->reason), "asked for by %s", by);
-	for (i = 0; i < DRIVER_COUNT; i++) {
-		if (drivers[i]->kind == kind) {
-			reactor->driver = drivers[i];
-			return (reactor->driver->open(reactor));
-		}
-	}
-	return (-ENOSYS);
 }
 
 /* ---- the thread ---- */
@@ -449,76 +339,6 @@ filch__reactor_add_timer(struct filch__shard *shard, struct filch_timer *timer)
 	    filch__u64_load_seq_cst(&reactor->sleeping_until_ns)) {
 		reactor->driver->interrupt(reactor);
 	}
-}
-
-/* ---- reading what is cached ---- */
-
-/*
- * A read that goes to a ring together with others shares its system call with
- * them, and then costs less than one inline, though the first of them waits
- * for the last.  That pays if many tasks read, and quickly: where they do
- * longer work than that between reads, each read is better served at once.
- *
- * How many read at a time shows only when they wait: so they are let wait once
- * in an event interval, and as long as the worker does not run dry too early.
- */
-#define GATHER_MIN     6
-#define GATHER_READ_NS 4000
-/* Turns between two looks at the clock. */
-#define GATHER_TURNS 8
-/* Of so many polls without running dry, reads are one in GATHER_SHARE. */
-#define GATHER_POLLS 256
-#define GATHER_SHARE 8
-/* Turns to wait where they were not. */
-#define GATHER_REST 64
-
-/* True if the reads since the last look at the clock were quick. */
-static bool
-reads_are_quick(struct filch__shard *shard)
-{
-	uint64_t now_ns = filch__clock_ns();
-	uint64_t quick_ns = shard->reads * (uint64_t)GATHER_READ_NS;
-	bool are_quick = now_ns - shard->looked_ns <= quick_ns;
-
-	shard->looked_ns = now_ns;
-	shard->reads = 0;
-	shard->turns = 0;
-	return (are_quick);
-}
-
-void
-filch__reactor_begin_turn(
-    struct filch__shard *shard, bool ran_dry, uint64_t polls)
-{
-	uint64_t taken = polls - shard->turn_polls;
-	bool pays =
-	    shard->waits >= GATHER_MIN && shard->reactor->driver->gathers;
-	bool was_gathering;
-
-	if (shard->gathering && !ran_dry) {
-		if (taken < GATHER_POLLS) {
-			return; /* how many read shows when it runs dry */
-		}
-		/* or in the long run: the reads may wait for others' polls */
-		pays = pays && shard->waits >= taken / GATHER_SHARE;
-		shard->rest = pays ? 0 : GATHER_REST;
-	}
-	shard->waits = 0;
-	shard->turn_polls = polls;
-	if (pays && !shard->gathering && shard->rest > 0) {
-		shard->rest--;
-		return;
-	}
-	if (pays && shard->gathering && ran_dry &&
-	    ++shard->turns < GATHER_TURNS) {
-		return;
-	}
-	pays = pays && reads_are_quick(shard);
-	was_gathering = shard->gathering;
-	/* once may be a thief, or another program's turn on the CPU */
-	shard->gathering =
-	    pays || (was_gathering && !shard->doubtful && shard->rest == 0);
-	shard->doubtful = !pays || !was_gathering;
 }
 
 /* ---- stopping ---- */

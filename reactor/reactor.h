@@ -143,6 +143,7 @@ filch__reactor_is_stopping(const struct filch__reactor *reactor)
 /*
  * The worker has been to the driver, at its event interval or because it ran
  * dry of tasks: decide how it will read what is cached.  polls: its own so far.
+ * In gather.c.
  */
 void filch__reactor_begin_turn(
     struct filch__shard *shard, bool ran_dry, uint64_t polls);
