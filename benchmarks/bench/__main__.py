@@ -100,10 +100,15 @@ class Bench:
         contestant.chosen = best[1] if best is not None else 0
 
     def measure(self):
-        for index in range(self.options.rounds):
-            peers.say(f"round {index + 1} of {self.options.rounds}")
-            for row, contestants in self.rows:
-                for contestant in contestants:
+        """Who is first in a row changes, since it pays for the row before:
+        a disk that had to write much is slower for a while."""
+        rounds = self.options.rounds
+        for index in range(rounds):
+            peers.say(f"round {index + 1} of {rounds}")
+            for place, (row, contestants) in enumerate(self.rows):
+                count = len(contestants)
+                first = (index * count // rounds + place) % count
+                for contestant in contestants[first:] + contestants[:first]:
                     self.keep(row, contestant,
                               self.attempt(row, contestant), index)
 
