@@ -43,13 +43,19 @@ TARGETS = (
            "raw_uring, fio io_uring",
            ("raw_uring", "fio io_uring").__contains__, 0.98,
            " direct QD (8|32|128) "),
-    # Throughput of closed loops; those that are open show who is late.  Once
-    # as one syncs with filch, by commits that share, once as the peers do.
+    # Throughput of closed loops; p99 of both kinds.  Once as one syncs with
+    # filch, by commits that share, once as the peers do.
     Target("mixed operations a second", "mixed", "iops", "every peer",
            is_peer, 0.95, "mixed (hot|direct) "),
     Target("the same, each sync by itself", "mixed", "iops", "every peer",
            is_peer, 0.95, "mixed (hot|direct) ", "filch op_fdatasync"),
     # The thread-per-core runtimes of tasks.
+    Target("p99 in a closed loop", "mixed", "lat_ns.p99",
+           "compio, monoio", ("compio", "monoio").__contains__, 5.0,
+           "mixed (hot|direct) "),
+    Target("the same, each sync by itself", "mixed", "lat_ns.p99",
+           "compio, monoio", ("compio", "monoio").__contains__, 5.0,
+           "mixed (hot|direct) ", "filch op_fdatasync"),
     Target("p99 in an open loop", "mixed", "lat_ns.p99",
            "compio, monoio", ("compio", "monoio").__contains__, 5.0,
            " open "),
