@@ -12,9 +12,6 @@
 /* A peer has so many more woken tasks before some of them are fetched. */
 #define EVEN_OUT_MIN 4
 
-/* Tasks fetched at once. */
-#define EVEN_OUT_MAX 128
-
 void
 filch__worker_even_out(struct filch__worker *worker)
 {
@@ -23,7 +20,7 @@ filch__worker_even_out(struct filch__worker *worker)
 	uint32_t looks = filch__u32_load_relaxed(&executor->looks);
 	size_t own = filch__deque_count(&worker->woken);
 	struct filch__worker *peer;
-	void *items[EVEN_OUT_MAX];
+	void *items[FILCH__MOVE_MAX];
 	size_t count;
 	unsigned i;
 
@@ -40,7 +37,7 @@ filch__worker_even_out(struct filch__worker *worker)
 	}
 	count = (count - own) / 2;
 	count = filch__deque_steal_half(&peer->woken, items,
-	    (unsigned)(count < EVEN_OUT_MAX ? count : EVEN_OUT_MAX));
+	    (unsigned)(count < FILCH__MOVE_MAX ? count : FILCH__MOVE_MAX));
 	if (count == 0) {
 		return;
 	}

@@ -215,6 +215,9 @@ crowd_is_late(const struct fault_case *one, unsigned at)
 	struct work_one early;
 	struct filch_op read_early;
 	struct crowd crowd;
+	uint64_t deadline_ns;
+	uint64_t done;
+	unsigned calls;
 	char byte;
 	int fds[2];
 
@@ -236,13 +239,25 @@ crowd_is_late(const struct fault_case *one, unsigned at)
 		FAULT_EQUAL(
 		    filch_executor_get_worker_stats(executor, 0, &stats), 0);
 	} while (stats.in_flight == 0);
-	usleep(LATE_NS / 1000);
 	fault.burst = (unsigned)one->what;
 	fault_arm(one->symbol, one->error, at, one->every);
-	crowd_start(executor, &crowd, RING, filch_now() + LATE_NS);
-	usleep(2 * LATE_NS / 1000);
+	deadline_ns = filch_now() + LATE_NS;
+	crowd_start(executor, &crowd, RING, deadline_ns);
+	while (filch_now() <= deadline_ns) {
+		sched_yield();
+	}
+	/* the worker asks in vain */
+	calls = __atomic_load_n(&fault.calls, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) == calls) {
+		sched_yield();
+	}
+	done = stats.completions;
 	FAULT_EQUAL(write(fds[1], "x", 1), 1);
-	usleep(LATE_NS / 1000);
+	/* and reaps what has come meanwhile */
+	do {
+		FAULT_EQUAL(
+		    filch_executor_get_worker_stats(executor, 0, &stats), 0);
+	} while (stats.completions == done);
 	fault_disarm();
 	FAULT_EQUAL(work_end(&early), 1);
 	FAULT_EQUAL(filch_task_join(&crowd.task), 0);

@@ -3,9 +3,11 @@
  * What bounds a busy executor: full rings, a full pool, tasks that keep waking
  * each other.  The bounds of options are in test_options.c.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "executor/executor.h"
 #include "options_fixture.h"
 
 TestSuite(limits, .init = setup, .fini = teardown, .timeout = 60);
@@ -139,7 +141,10 @@ Test(limits, a_deadline_at_the_end_of_time_lets_the_worker_sleep)
 	filch_op_set_deadline(&reader.op, FILCH_NEVER - 1);
 	user_start(&reader);
 	parks = worker_stats().parks;
-	usleep(50000);
+	/* the monitor ends when it has found all asleep for a while */
+	while (__atomic_load_n(&executor->monitoring, __ATOMIC_SEQ_CST) != 0) {
+		sched_yield();
+	}
 	stats = worker_stats();
 	cr_assert_lt(stats.parks - parks, 20);
 	cr_assert_lt(stats.submissions, 100);
