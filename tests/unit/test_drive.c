@@ -124,7 +124,7 @@ crowd_join(struct crowd *crowd)
 	}
 }
 
-/* ---- a completion ---- */
+/* ---- a completion, while the reactor thread is kept from taking it ---- */
 
 struct reader {
 	struct filch_task task;
@@ -134,6 +134,7 @@ struct reader {
 	struct filch_op op;
 	uint64_t buffer;
 	bool waiting;
+	bool holds;
 	bool again; /* the read was not yet handed over when it happened */
 };
 
@@ -159,6 +160,14 @@ reader_poll(struct filch_task *task)
 	int64_t got;
 
 	for (;;) {
+		if (reader->crowd->long_polls < LONG_POLLS) {
+			return (filch_task_yield(task));
+		}
+		if (!reader->holds) {
+			/* or it may be preempted with the worker's lock */
+			reactor_hold(reader->crowd->executor);
+			reader->holds = true;
+		}
 		if (!reader->waiting) {
 			filch_op_init_read(&reader->op, &reader->file,
 			    &reader->buffer, sizeof(reader->buffer),
@@ -177,6 +186,8 @@ reader_poll(struct filch_task *task)
 			continue;
 		}
 		reader->again = false;
+		reader->holds = false;
+		reactor_release();
 		crowd_next(reader->crowd);
 		if (reader->crowd->rounds == ROUNDS) {
 			return (FILCH_READY);
@@ -214,6 +225,7 @@ Test(drive, what_is_read_between_long_polls_is_handed_over_and_taken_soon)
 		filch_executor_destroy(executor);
 		cr_skip("here the reactor thread takes completions");
 	}
+	reactor_hold_init(executor);
 	reader_init(&reader, &crowd);
 	crowd_start(&crowd);
 	cr_assert_eq(filch_executor_block_on(executor, &reader.task), 0);
