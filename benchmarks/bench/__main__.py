@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import sys
 
 from . import counts, file, kept, peers, targets, workloads
@@ -141,6 +142,19 @@ def check(field):
     return not {"filch", "raw_uring", "raw_pread"} & set(wrong)
 
 
+DESCRIPTION = """\
+Measure filch beside the bare limits and its peers, in turns, and print a
+table.  Results (JSON Lines), table and plots are kept under build/bench/."""
+EPILOG = """\
+The first time filch and the peers are built; as root, Debian's packages that
+are missing are installed with apt-get, else they are named.  A peer that
+cannot be had is named, and the others take part.
+
+Exit code: 0; 1 if one of our own programs failed or --against found a row
+that is worse; 2 for bad options.  How it is measured and what the rows mean:
+benchmarks/README.md."""
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         print(f"bench: {message}", file=sys.stderr)
@@ -149,39 +163,47 @@ class Parser(argparse.ArgumentParser):
 
 def parse():
     parser = Parser(
-        prog="scripts/bench", description="Measure filch beside the bare "
-        "limits and its peers, in turns, and print a table.  Results, table "
-        "and plots are kept under build/bench/.", allow_abbrev=False)
+        prog="scripts/bench", allow_abbrev=False, usage="scripts/bench "
+        "[OPTION ...]", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--quick", action="store_true",
-                        help="one short round: a few minutes")
+                        help="one short round of fewer rows: some minutes")
     parser.add_argument("--only", metavar="WORKLOAD[,...]",
                         default=",".join(workloads.NAMES),
-                        help="some of " + ",".join(workloads.NAMES))
+                        help="some of " + ", ".join(workloads.NAMES))
     parser.add_argument("--peers", metavar="PEER[,...]",
                         default=",".join(PEERS), help="some of "
-                        + ",".join(PEERS) + "; empty for none")
+                        + ", ".join(PEERS) + "; empty for none")
     parser.add_argument("--rounds", type=int, metavar="N",
-                        help="5, or 1 with --quick")
+                        help="how often each row is run: 5, or 1 with --quick")
     parser.add_argument("--seconds", type=int, metavar="S",
-                        help="of each run of reads: 3, or 1 with --quick")
-    parser.add_argument("--workers", type=int, default=2, metavar="N")
-    parser.add_argument("--seed", type=int, default=1, metavar="N")
+                        help="of each run of reads and writes: 3, or 1 with "
+                        "--quick")
+    parser.add_argument("--workers", type=int, default=2, metavar="N",
+                        help="threads of each program: %(default)s")
+    parser.add_argument("--seed", type=int, default=1, metavar="N",
+                        help="of what the file holds and of the order of "
+                        "reads: %(default)s")
     parser.add_argument("--counts", action="store_true",
                         help="count system calls, instructions, cache lines "
-                        "and allocations instead")
+                        "and allocations instead, of filch and raw_uring")
     parser.add_argument("--against", metavar="FILE.jsonl",
                         help="name the rows that are worse than in this run "
-                        "before, and exit 1 if there are any")
+                        "before, and exit 1 if there are any; both runs "
+                        "should have three rounds and more")
     parser.add_argument("--table", metavar="FILE.jsonl",
                         help="measure nothing: the table of a run before")
     parser.add_argument("--list", action="store_true",
                         help="the workloads and peers there are")
     parser.add_argument("--bin", metavar="DIR",
-                        help="where our programs are; nothing is built then")
+                        help="where our programs are; nothing is installed or "
+                        "built then")
     parser.add_argument("--directory", default=str(ROOT / "build"),
-                        metavar="DIR", help="where files are made and read")
+                        metavar="DIR", help="where files are made and read: "
+                        "build/; O_DIRECT must work there")
     parser.add_argument("--output", default=str(ROOT / "build/bench"),
-                        metavar="DIR", help="where results are kept")
+                        metavar="DIR", help="where results are kept: "
+                        "build/bench/")
     options = parser.parse_args()
     options.only = choices(parser, "--only", options.only, workloads.NAMES)
     options.peers = choices(parser, "--peers", options.peers, PEERS)
@@ -228,13 +250,8 @@ def take_part(field, options, directory, stem):
                               workloads.rows(name, options.quick)], lines)
         bench.tune()
         bench.measure()
-    command = " ".join(["scripts/bench"] + sys.argv[1:])
-    text = bench.report.markdown(
-        f"{machine()}; {options.workers} workers; medians (smallest.."
-        f"largest) of {options.rounds} alternated rounds, reads for "
-        f"{options.seconds} s each; load {begun:.2f} before: `{command}`.  "
-        "Bold is the best of a row.")
-    text += "\n" + targets.markdown(bench.report)
+    text = bench.report.markdown(head(options, begun))
+    text += targets.markdown(bench.report)
     for row, labels in bench.refusals.items():
         text += f"\nCannot do {row}: {', '.join(labels)}\n"
     for row, reason in bench.failures.values():
@@ -249,6 +266,17 @@ def take_part(field, options, directory, stem):
     return 1 if has_fallen(options, bench.report) or ours else 0
 
 
+def head(options, begun):
+    """What stands above the table."""
+    rounds = "one round" if options.rounds == 1 else \
+        f"medians (smallest..largest) of {options.rounds} alternated rounds"
+    timed = f", reads and writes for {options.seconds} s each" \
+        if {"read", "mixed"} & set(options.only) else ""
+    command = shlex.join(["scripts/bench", *sys.argv[1:]])
+    return (f"{machine()}; {options.workers} workers; {rounds}{timed}; load "
+            f"{begun:.2f} before: `{command}`.  Bold is the best of a row.")
+
+
 def has_fallen(options, report):
     """Whether rows are worse than in the run that --against names."""
     fallen = kept.falls(options.before, report) if options.before else []
@@ -259,8 +287,8 @@ def has_fallen(options, report):
 
 def show_table(options):
     report = kept.load(options.table)
-    print(report.markdown(f"{options.table}.  Bold is the best of a row."))
-    print(targets.markdown(report))
+    print(report.markdown(f"{options.table}.  Bold is the best of a row.")
+          + targets.markdown(report))
     return 1 if has_fallen(options, report) else 0
 
 

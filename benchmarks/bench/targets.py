@@ -96,8 +96,9 @@ def judged(report):
 
 
 def markdown(report):
-    """A line for each target of each row, and then one for each target."""
-    text = ["| row | figure | best of those meant | filch is x as good "
+    """A line for each target of each row, and then one for each target, below
+    an empty line; nothing where nothing is judged."""
+    text = ["", "| row | figure | best of those meant | filch is x as good "
             "| target | met |", "|---|---|---|---|---|---|"]
     short = ["", "| what | beside the best of | filch is x as good, worst.."
              "best row | target | rows that meet it |",
@@ -113,4 +114,4 @@ def markdown(report):
             f"| {target.what} | {target.beside} | "
             f"{min(ratios):.2f}..{max(ratios):.2f} | "
             f"{target.least:.2f} | {met} of {len(rows)} |")
-    return "\n".join(text + short) + "\n"
+    return "\n".join(text + short) + "\n" if len(text) > 3 else ""

@@ -27,6 +27,7 @@ for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
 			"$work/out" || fail "no row for $bench, $where"
 	done
 done
+! grep -q 'best of those' "$work/out" || fail "targets without others to judge by"
 jq -es 'length == 12 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.cpu | length) > 0 and .cores > 0 and (.kernel | length) > 0
 	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
