@@ -8,13 +8,21 @@ import os
 import pathlib
 import platform
 import shlex
+import signal
 import sys
+import time
 
 from . import counts, file, kept, peers, targets, workloads
 from .contestants import COMMANDS, PEERS, Field, fio_run, missing
-from .report import Report
-from .runner import (BLOCK, ROOT, Failed, Refused, Samples, commit, cpu_model,
-                     machine, run, words)
+from .progress import Progress, say
+from .report import Report, aligned
+from .runner import (BLOCK, ROOT, Failed, Refused, Samples, busy_share, commit,
+                     cpu_model, file_system, machine, run, words)
+
+
+# From here on others' work is worth a word.
+BUSY = 0.1
+INTERRUPTED = 130
 
 
 class Bench:
@@ -29,6 +37,18 @@ class Bench:
         self.failures = {}
         self.refusals = {}  # peers by row
         self.lines = lines  # where the JSON Lines go
+        self.progress = Progress(*self.expected())
+
+    def expected(self):
+        """How many runs there will be, and how many seconds they may take."""
+        runs, seconds = 0, 0
+        for row, contestants in self.rows:
+            count = sum(self.options.rounds + (len(one.variants)
+                        if len(one.variants) > 1 else 0)
+                        for one in contestants)
+            runs += count
+            seconds += count * workloads.seconds(row, self.options)
+        return runs, seconds
 
     @staticmethod
     def run(contestant):
@@ -60,13 +80,13 @@ class Bench:
             self.failures[name] = (row.name, str(error))
         except (Failed, OSError) as error:
             self.failures[name] = (row.name, str(error))
-            peers.say(f"{row.name}: {error}")
+            say(f"{row.name}: {error}")
         return []
 
     def is_ours(self, contestant):
         return str(contestant.command[0]).startswith(self.options.bin)
 
-    def keep(self, row, contestant, found, index):
+    def keep(self, row, contestant, found, index, seconds):
         for one in found:
             name, label = row.name, contestant.label
             if row.workload == "sched":
@@ -77,7 +97,8 @@ class Bench:
             print(json.dumps({
                 "round": index, "row": name, "program": label,
                 "command": words(contestant.command, contestant.environment),
-                "load": os.getloadavg()[0], **self.field.facts, "found": one}),
+                "load": os.getloadavg()[0], "seconds": round(seconds, 2),
+                **self.field.facts, "found": one}),
                   file=self.lines, flush=True)
             self.report.add(row, name, label, one)
 
@@ -93,6 +114,7 @@ class Bench:
         best = None
         for index in range(len(contestant.variants)):
             contestant.chosen = index
+            self.progress.step("settings", f"{row.name}: {contestant.label}")
             found = self.attempt(row, contestant)
             value = workloads.value(found[0], figure) if found else None
             if value is not None and (best is None or
@@ -105,19 +127,41 @@ class Bench:
         a disk that had to write much is slower for a while."""
         rounds = self.options.rounds
         for index in range(rounds):
-            peers.say(f"round {index + 1} of {rounds}")
             for place, (row, contestants) in enumerate(self.rows):
                 count = len(contestants)
                 first = (index * count // rounds + place) % count
                 for contestant in contestants[first:] + contestants[:first]:
-                    self.keep(row, contestant,
-                              self.attempt(row, contestant), index)
+                    self.progress.step(
+                        f"round {index + 1} of {rounds}: {row.workload}",
+                        f"{row.name}: {contestant.label}")
+                    begun = time.monotonic()
+                    found = self.attempt(row, contestant)
+                    self.keep(row, contestant, found, index,
+                              time.monotonic() - begun)
+
+    def go(self):
+        """Whether it came to its end: what is known by an interrupt is kept,
+        and told as well."""
+        try:
+            self.tune()
+            self.measure()
+        except KeyboardInterrupt:
+            say("interrupted; this is what was measured until then")
+            return False
+        finally:
+            self.progress.end()
+        return True
 
 
 def facts(options):
     """What every line of the results says."""
-    return {"commit": commit(), "cpu": cpu_model(), "cores": os.cpu_count(),
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {"begun": now.isoformat(timespec="seconds"), "commit": commit(),
+            "cpu": cpu_model(), "cores": os.cpu_count(),
+            "memory_bytes": memory,
             "kernel": f"{platform.system()} {platform.release()}",
+            "file_system": file_system(options.directory),
             "seed": options.seed, "workers": options.workers}
 
 
@@ -136,7 +180,7 @@ def check(field):
             if not found or found[0].get("errors") != 0:
                 raise Failed("read other bytes than were written")
         except (Failed, OSError) as error:
-            peers.say(f"{contestant.label}: {error}")
+            say(f"{contestant.label}: {error}")
             wrong.append(contestant.label.split(" ")[0])
     field.peers = [peer for peer in field.peers if peer not in wrong]
     return not {"filch", "raw_uring", "raw_pread"} & set(wrong)
@@ -232,6 +276,10 @@ def choices(parser, option, text, known):
     return found
 
 
+def show(text):
+    print(aligned(text) if sys.stdout.isatty() else text)
+
+
 def show_list():
     for name in workloads.NAMES:
         print(f"{name:15} {workloads.WHAT[name]}")
@@ -244,12 +292,15 @@ def take_part(field, options, directory, stem):
     """Measure, print and keep; the exit code."""
     with open(directory / f"{stem}.jsonl", "w", encoding="utf-8") as lines:
         begun = os.getloadavg()[0]
+        busy = busy_share()
+        if busy > BUSY:
+            say(f"others use {100 * busy:.0f} % of the CPUs: figures will be "
+                "theirs, too")
         if options.counts:
             return counts.main(field, lines)
         bench = Bench(field, [row for name in options.only for row in
                               workloads.rows(name, options.quick)], lines)
-        bench.tune()
-        bench.measure()
+        complete = bench.go()
     text = bench.report.markdown(head(options, begun))
     text += targets.markdown(bench.report)
     for row, labels in bench.refusals.items():
@@ -258,9 +309,10 @@ def take_part(field, options, directory, stem):
         text += f"\nNot run: {row}: {reason}\n"
     (directory / f"{stem}.md").write_text(text, encoding="utf-8")
     plots = bench.report.plots(directory, stem)
-    print(text)
-    print(f"bench: {directory}/{stem}.jsonl, .md and {len(plots)} plots",
-          file=sys.stderr)
+    show(text)
+    say(f"{directory}/{stem}.jsonl, .md and {len(plots)} plots")
+    if not complete:
+        return INTERRUPTED
     ours = [reason for _, reason in bench.failures.values()
             if reason.startswith(("filch:", "sched:", "wake:", "raw_"))]
     return 1 if has_fallen(options, bench.report) or ours else 0
@@ -287,8 +339,8 @@ def has_fallen(options, report):
 
 def show_table(options):
     report = kept.load(options.table)
-    print(report.markdown(f"{options.table}.  Bold is the best of a row.")
-          + targets.markdown(report))
+    show(report.markdown(f"{options.table}.  Bold is the best of a row.")
+         + targets.markdown(report))
     return 1 if has_fallen(options, report) else 0
 
 
@@ -333,4 +385,10 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # So that files under test go, whoever ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(INTERRUPTED)

@@ -8,7 +8,7 @@ import pathlib
 import resource
 import subprocess
 
-from .runner import ROOT, Failed
+from .runner import ROOT, Failed, output
 
 PEER_BIN = ROOT / "build/peers"
 FIO_ENGINES = ("io_uring", "libaio", "posixaio", "psync")
@@ -177,15 +177,8 @@ def fio_run(command):
     """The same figures from fio; the CPU time is that of all its processes,
     since its own account leaves out the threads it did not start itself."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([str(part) for part in command], text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, check=False)
+    text, _ = output(command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()
-                or "nothing said").splitlines()
-        raise Failed(f"fio: exit {done.returncode}: {said[-1]}")
-    text = done.stdout
     try:
         found = json.loads(text[text.index("{"):])
         job = found["jobs"][0]

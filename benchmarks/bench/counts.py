@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 
-from . import file, peers
+from . import file
 from .contestants import Field
+from .progress import say
 from .runner import Failed, machine, output
 
 FEW, MANY = 50000, 250000
@@ -122,7 +123,7 @@ def main(field: Field, lines):
             names[True] = stack.enter_context(
                 file.make(field, MEMORY_SIZE, False, MEMORY))
         else:
-            peers.say(f"{MEMORY} has no O_DIRECT: no row of gathered reads")
+            say(f"{MEMORY} has no O_DIRECT: no row of gathered reads")
         return table(field, lines, names)
 
 
@@ -156,7 +157,7 @@ def table(field, lines, names):
                 try:
                     found[what] = each(count, command) if count else None
                 except Failed as error:
-                    peers.say(f"{label} QD {kind}: {what}: {error}")
+                    say(f"{label} QD {kind}: {what}: {error}")
                     found[what] = None
                     failed = True
             print(json.dumps({

@@ -8,7 +8,7 @@ import os
 import resource
 import tempfile
 
-from .peers import say
+from .progress import say
 from .runner import output
 
 

@@ -7,11 +7,8 @@ import subprocess
 import sys
 
 from .contestants import PACKAGES, PEER_BIN, PEERS
+from .progress import say
 from .runner import ROOT
-
-
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def bash(script, *arguments):

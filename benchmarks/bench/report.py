@@ -12,6 +12,24 @@ KINDS = ("open", "hot", "direct", "free", "pinned")  # of rows, a plot each
 LINE = 18  # pixels a bar of a plot, and a heading
 
 
+def aligned(text):
+    """Its tables with columns as wide as what is in them, for a terminal."""
+    out, rows = [], []
+    for line in text.split("\n") + [""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.split("|")[1:-1]])
+            continue
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        for row in rows:
+            fill = "-" if set("".join(row)) == {"-"} else " "
+            out.append("| " + " | ".join(
+                cell.ljust(width, fill) for cell, width in zip(row, widths))
+                + " |")
+        rows = []
+        out.append(line)
+    return "\n".join(out[:-1])
+
+
 def colour(label):
     if label.startswith("filch"):
         return "0xc0392b"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Programs that print JSON, their figures over the rounds, and the machine."""
+import contextlib
 import datetime
 import json
 import os
@@ -7,9 +8,12 @@ import pathlib
 import platform
 import statistics
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOCK = 1 << 20
+# Far more than any program takes: one that hangs is given up.
+PATIENCE_S = 600
 
 
 class Failed(Exception):
@@ -56,15 +60,20 @@ def words(command, env=None):
 
 def output(command, env=None):
     """What a program prints on standard output and on standard error."""
-    done = subprocess.run([str(part) for part in command], text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, check=False,
-                          env={**os.environ, **(env or {})})
+    name = pathlib.Path(command[0]).name
+    try:
+        done = subprocess.run([str(part) for part in command], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False,
+                              timeout=PATIENCE_S,
+                              env={**os.environ, **(env or {})})
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{name}: no end after {PATIENCE_S} s") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["nothing said"]
+        said = (done.stderr.strip() or done.stdout.strip()
+                or "nothing said").splitlines()
         kind = Refused if done.returncode == 2 else Failed
-        raise kind(f"{pathlib.Path(command[0]).name}: "
-                   f"exit {done.returncode}: {said[-1]}")
+        raise kind(f"{name}: exit {done.returncode}: {said[-1]}")
     return done.stdout, done.stderr
 
 
@@ -86,6 +95,33 @@ def cpu_model():
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def file_system(directory):
+    """Its type, by the longest mount point above it."""
+    path, best = os.path.realpath(directory), ("", "unknown")
+    with contextlib.suppress(OSError):
+        for line in open("/proc/mounts", encoding="utf-8"):
+            _, point, kind, *_ = line.split()
+            if os.path.commonpath([path, point]) == point and \
+                    len(point) >= len(best[0]):
+                best = (point, kind)
+    return best[1]
+
+
+def busy_share():
+    """Of all CPUs' time, what others use: looked at for a second."""
+    def times():
+        with open("/proc/stat", encoding="utf-8") as stat:
+            return [int(part) for part in stat.readline().split()[1:9]]
+    try:
+        before = times()
+        time.sleep(1)
+        spent = [now - then for now, then in zip(times(), before)]
+    except (OSError, ValueError):
+        return 0.0
+    idle = spent[3] + spent[4]  # and waiting for a disk
+    return 1 - idle / max(sum(spent), 1)
 
 
 def commit():

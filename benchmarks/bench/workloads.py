@@ -118,6 +118,15 @@ def rows(workload, quick):
     return found
 
 
+def seconds(row, options):
+    """What a run of the row takes, roughly."""
+    if row.workload in ("read", "mixed"):
+        return options.seconds + 0.7
+    if row.workload == "sched":
+        return 3 if options.quick else 10
+    return 1 if options.quick else 4
+
+
 def value(found, figure):
     """The number of a figure in a report, or None."""
     path = figure.path

@@ -94,3 +94,15 @@ grep -q '^| idle CPU | .* | 1 of 1 |$' "$work/out" || fail "0.0004 is not 0"
 run 1 --table="$work/works" --against="$work/slept"
 grep -q '^| idle CPU | .* | 0 of 1 |$' "$work/out" || fail "0.5 is 0"
 grep -q 'wake idle: CPU %: no longer 0' "$work/err" || fail "0.5 is no fall"
+
+# Ended half-way it keeps what it has, and leaves no file behind.
+"$filch" --quick --only=read --peers= --seconds=600 --bin="$bin" \
+	--directory="$work" --output="$work/cut" >"$work/out" 2>"$work/err" &
+process=$!
+eventually grep -q 'round 1 of 1: read' "$work/err"
+kill -TERM "$process"
+status=0
+wait "$process" || status=$?
+[ "$status" -eq 130 ] || fail "TERM: exit $status"
+grep -q 'interrupted' "$work/err" || fail "TERM: no word of it"
+[ -z "$(find "$work" -name 'bench.*')" ] || fail "TERM: a file is left"
