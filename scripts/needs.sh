@@ -2,10 +2,13 @@
 # shellcheck shell=bash
 # Sourced by scripts and CI: packages that are missing, installed or named.
 
-# What a build with tests and benchmarks needs, and what the scripts type.
+# What the library and its programs need; a build with tests, and what the
+# scripts type.
 # shellcheck disable=SC2034 # for those that source this
-build_packages=(cmake make g++ pkg-config libck-dev libcriterion-dev
-	liburing-dev libtbb-dev relacy-dev jq)
+library_packages=(cmake make g++ pkg-config libck-dev liburing-dev)
+# shellcheck disable=SC2034 # as above
+build_packages=("${library_packages[@]}" libcriterion-dev libtbb-dev
+	relacy-dev jq)
 
 # need_packages PACKAGE...: install with apt-get as root on Debian; otherwise
 # name what is missing and stop.

@@ -357,15 +357,14 @@ def main():
     except Failed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    build = options.bin is None
-    if build:
-        options.bin = str(ROOT / "build/release/bin")
-        if not peers.build_own():
-            return 1
     takes = set(options.only)
     wanted = [] if options.counts else [
         peer for peer in options.peers if PEERS[peer][1] & takes]
-    there = peers.get(wanted, options.bin, build)
+    if options.bin is None:
+        options.bin = str(ROOT / "build/release/bin")
+        if not peers.get(wanted, options.counts):
+            return 1
+    there = peers.there(wanted, options.bin)
     field = Field(options, there, {**facts(options),
                                    "versions": peers.versions(there)})
     directory = pathlib.Path(options.output)

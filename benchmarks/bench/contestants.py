@@ -13,13 +13,13 @@ from .runner import ROOT, Failed, output
 PEER_BIN = ROOT / "build/peers"
 FIO_ENGINES = ("io_uring", "libaio", "posixaio", "psync")
 
-# What a peer takes part in; tbb and fio come from Debian as they are, "c" is
-# benchmarks/peers/c, the others are what benchmarks/peers/build makes.
+# What a peer takes part in; tbb and fio come from Debian as they are, the
+# others are what benchmarks/peers/build makes.
 PEERS = {
     "tbb": ("debian", {"sched"}),
     "fio": ("debian", {"read"}),
-    "uv": ("c", {"read", "mixed", "wake", "memory"}),
-    "asio": ("c", {"sched", "read", "mixed", "wake", "memory"}),
+    "uv": ("build", {"read", "mixed", "wake", "memory"}),
+    "asio": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "tokio": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "tokio_mimalloc": ("build", {"sched", "read", "mixed", "wake", "memory"}),
     "rayon": ("build", {"sched"}),
@@ -168,7 +168,8 @@ def _fio(field, row, engine):
     if engine == "io_uring":
         command += ["--fixedbufs", "--registerfiles"]
     if row.pin:
-        command += [f"--cpus_allowed=0-{options.workers - 1}",
+        cpus = sorted(os.sched_getaffinity(0))[:options.workers]
+        command += [f"--cpus_allowed={','.join(map(str, cpus))}",
                     "--cpus_allowed_policy=split"]
     return Contestant(f"fio {engine}", [command], fio=True)
 
@@ -234,7 +235,7 @@ def memory(field, row):
                                   + common])]
     for peer, program in field.built("memory"):
         command = [program, "wake"] + common
-        if row.bench == "flight" and PEERS[peer][0] != "c":
+        if row.bench == "flight" and peer not in ("uv", "asio"):
             # They tell it of reads: past the cache, so that they are in
             # flight.
             command = [program, "read", "--lat=0"] + _transfers(

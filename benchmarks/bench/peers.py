@@ -21,36 +21,24 @@ def bash(script, *arguments):
 
 def build_own():
     """Our own programs; without them there is nothing to compare."""
-    return bash('need_packages "${build_packages[@]}"\n'
+    return bash('need_packages "${library_packages[@]}"\n'
                 'build_preset release -DFILCH_TESTS=OFF')
 
 
-def get_packages(peers):
+def get_packages(packages):
     """Each alone, so that one that is missing keeps nobody else away."""
-    for peer in peers:
-        if peer in PACKAGES and not bash('need_packages "$1"',
-                                         PACKAGES[peer]):
-            say(f"{peer}: Debian's {PACKAGES[peer]} cannot be installed")
-
-
-def build_c(peers):
-    """uv is linked to a libuv built here, or else to Debian's."""
-    source = ROOT / "benchmarks/peers/c"
-    if source.is_dir():
-        if "uv" in peers:
-            build_others(["libuv"])
-        bash('quietly cmake -S benchmarks/peers/c -B build/peers/cmake '
-             '-DCMAKE_BUILD_TYPE=Release\n'
-             'quietly cmake --build build/peers/cmake -j "$(nproc)"')
+    for package, purpose in packages:
+        if not bash('need_packages "$1"', package):
+            say(f"{purpose}: Debian's {package} cannot be installed")
 
 
 def build_others(peers):
-    """tokio and tokio_mimalloc are one crate, named for the first."""
-    script = ROOT / "benchmarks/peers/build"
-    if script.exists():
-        names = dict.fromkeys(peer.split("_")[0] for peer in peers)
-        subprocess.run([str(script), *names], cwd=ROOT, check=False,
-                       stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    """Those that are programs of ours, named as they are built."""
+    names = [peer for peer in peers if PEERS[peer][0] == "build"]
+    if names:
+        subprocess.run([str(ROOT / "benchmarks/peers/build"), *names],
+                       cwd=ROOT, check=False, stdin=subprocess.DEVNULL,
+                       stdout=sys.stderr)
 
 
 def versions(peers):
@@ -81,19 +69,24 @@ def is_there(peer, own):
     return os.access(PEER_BIN / peer, os.X_OK)
 
 
-def get(wanted, own, build):
+def get(wanted, counts):
+    """Build what there is to build; whether our own programs are there."""
+    packages = [(PACKAGES[peer], peer) for peer in wanted if peer in PACKAGES]
+    if counts:
+        packages += [("strace", "counts"), ("valgrind", "counts")]
+    else:
+        packages.append(("gnuplot-nox", "plots"))
+    get_packages(packages)
+    if not build_own():
+        return False
+    build_others(wanted)
+    return True
+
+
+def there(wanted, own):
     """Those of the wanted peers that are there at last."""
-    if build and not bash("need_packages gnuplot-nox"):
-        say("no plots: Debian's gnuplot-nox cannot be installed")
-    if build and wanted:
-        get_packages(wanted)
-        if any(PEERS[peer][0] == "c" for peer in wanted):
-            build_c(wanted)
-        others = [peer for peer in wanted if PEERS[peer][0] == "build"]
-        if others:
-            build_others(others)
-    there = [peer for peer in wanted if is_there(peer, own)]
-    absent = [peer for peer in wanted if peer not in there]
+    found = [peer for peer in wanted if is_there(peer, own)]
+    absent = [peer for peer in wanted if peer not in found]
     if absent:
         say(f"without {', '.join(absent)}: not there")
-    return there
+    return found
