@@ -46,6 +46,7 @@ type job struct {
 	beginNS int64
 	stop    atomic.Bool
 	writes  atomic.Uint64
+	turns   atomic.Uint64 // of the stuck goroutine
 	shards  [shards]shard
 }
 
@@ -190,11 +191,16 @@ func (s *slot) run() {
 	}
 }
 
+func (j *job) hasStuck() bool {
+	return j.mixed && j.options.stuck
+}
+
 // Computes without a call of the runtime: the processor is lost to others
 // until the runtime preempts it, which it does after 10 ms.
 func (j *job) stuck() {
 	for !j.stop.Load() {
 		next := nowNS() + stuckPeriodNS
+		j.turns.Add(1)
 		spin(stuckNS)
 		time.Sleep(time.Duration(next - nowNS()))
 	}
@@ -219,7 +225,7 @@ func (j *job) measure() outcome {
 		s := j.slot(i, buffers[i*j.bs:(i+1)*j.bs:(i+1)*j.bs])
 		group.Go(s.run)
 	}
-	if j.mixed && j.options.stuck {
+	if j.hasStuck() {
 		go j.stuck()
 	}
 	go func() {
@@ -286,7 +292,9 @@ func (j *job) report(outcome outcome) {
 	l.put("pin", j.pin)
 	l.put("lat", j.lat)
 	l.put("rate", j.rate)
-	l.put("stuck", j.mixed && j.options.stuck)
+	l.put("stuck", map[bool]float64{false: 0, true: stuckNS / 1e9}[j.hasStuck()])
+	l.put("stuck_every", stuckPeriodNS/1e9)
+	l.put("stuck_turns", j.turns.Load())
 	l.real("iops", float64(operations)/seconds, 0)
 	l.real("bytes_per_s", float64(operations)*float64(j.bs)/seconds, 0)
 	l.raw("lat_ns", all.json())

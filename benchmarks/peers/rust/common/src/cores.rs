@@ -30,9 +30,7 @@ impl Core {
 
     /// The task that blocks its worker lives on the first.
     pub fn has_stuck(&self) -> bool {
-        let options = &self.job.options;
-
-        options.workload == "mixed" && options.stuck && self.index == 0
+        self.job.has_stuck() && self.index == 0
     }
 }
 

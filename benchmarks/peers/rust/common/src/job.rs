@@ -10,14 +10,14 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::file::{self, Buffer, Slab, TestFile};
-use crate::system::{anonymous_bytes, cpu_ns, now_ns};
+use crate::system::{anonymous_bytes, cpu_ns, now_ns, spin_ns};
 use crate::{Histogram, Options, fail, report};
 
 /// A write of so many is followed by an fdatasync.
 const WRITES_PER_SYNC: u64 = 64;
 /// The stuck task computes so long, then sleeps until the period is over.
-pub const STUCK_NS: u64 = 2_000_000;
-pub const STUCK_PERIOD_NS: u64 = 10_000_000;
+const STUCK_NS: u64 = 2_000_000;
+const STUCK_PERIOD_NS: u64 = 10_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
 const THREADS_MAX: usize = 64;
 
@@ -55,6 +55,7 @@ pub struct Job {
     stop: AtomicBool,
     writes: AtomicU64,
     slots_left: AtomicUsize,
+    stuck_turns: AtomicU64,
     shards: Vec<Shard>,
     main: Thread,
     slab: Slab,
@@ -112,6 +113,7 @@ impl Job {
             stop: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             slots_left: AtomicUsize::new(options.slots()),
+            stuck_turns: AtomicU64::new(0),
             shards: (0..THREADS_MAX).map(|_| Shard::default()).collect(),
             main: std::thread::current(),
             slab: Slab::new(options.slots(), options.bs),
@@ -147,7 +149,7 @@ impl Job {
         place / rate * NS_PER_S + place % rate * NS_PER_S / rate
     }
 
-    pub fn stopped(&self) -> bool {
+    fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
     }
 
@@ -220,7 +222,10 @@ impl Job {
         line.number("pin", u8::from(options.pin));
         line.number("lat", u8::from(options.lat));
         line.number("rate", options.rate);
-        line.number("stuck", u8::from(self.mixed && options.stuck));
+        let stuck = if self.has_stuck() { STUCK_NS } else { 0 };
+        line.number("stuck", stuck as f64 / 1e9);
+        line.number("stuck_every", STUCK_PERIOD_NS as f64 / 1e9);
+        line.number("stuck_turns", self.stuck_turns.load(Relaxed));
         line.real("iops", operations as f64 / seconds, 0);
         line.real("bytes_per_s", operations as f64 * options.bs as f64 / seconds, 0);
         latency(&mut line, "lat_ns", &all);
@@ -248,6 +253,21 @@ impl Job {
         }
         if syncs != self.writes.load(Relaxed) / WRITES_PER_SYNC && !self.stopped() {
             fail(format!("{syncs} syncs are not one for {WRITES_PER_SYNC} writes"));
+        }
+    }
+
+    pub fn has_stuck(&self) -> bool {
+        self.mixed && self.options.stuck
+    }
+
+    /// Computes in one poll: the worker that runs it is lost to others meanwhile.
+    pub async fn stuck<S: Future>(&self, sleep_until: impl Fn(Instant) -> S) {
+        while !self.stopped() {
+            let next = Instant::now() + Duration::from_nanos(STUCK_PERIOD_NS);
+
+            self.stuck_turns.fetch_add(1, Relaxed);
+            spin_ns(STUCK_NS);
+            sleep_until(next).await;
         }
     }
 

@@ -4,11 +4,8 @@
 mod wake;
 
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
 
 use common::file::Buffer;
-use common::job::{STUCK_NS, STUCK_PERIOD_NS};
-use common::system::spin_ns;
 use common::{Core, Job, Kind, Options, Step, cores, fail, local, refuse, report};
 use compio::BufResult;
 use compio::buf::{IoBuf, IoBufMut, SetLen};
@@ -81,15 +78,6 @@ async fn slot(job: &'static Job, index: usize, file: File) {
     job.slot_done();
 }
 
-async fn stuck(job: &'static Job) {
-    while !job.stopped() {
-        let next = Instant::now() + Duration::from_nanos(STUCK_PERIOD_NS);
-
-        spin_ns(STUCK_NS);
-        compio::time::sleep_until(next).await;
-    }
-}
-
 /// A file of compio has a descriptor of its own.
 async fn open(job: &Job) -> File {
     let options = &job.options;
@@ -115,7 +103,7 @@ fn worker(core: Core) {
             .map(|index| compio::runtime::spawn(slot(job, index, file.clone())))
             .collect();
         if core.has_stuck() {
-            tasks.push(compio::runtime::spawn(stuck(job)));
+            tasks.push(compio::runtime::spawn(job.stuck(compio::time::sleep_until)));
         }
         for task in tasks {
             let _ = task.await;

@@ -4,11 +4,8 @@
 mod wake;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use common::file::Buffer;
-use common::job::{STUCK_NS, STUCK_PERIOD_NS};
-use common::system::spin_ns;
 use common::{Core, Job, Kind, Options, Step, cores, fail, refuse, report};
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::fs::File;
@@ -82,15 +79,6 @@ async fn slot(job: &'static Job, index: usize, file: Rc<File>) {
     job.slot_done();
 }
 
-async fn stuck(job: &'static Job) {
-    while !job.stopped() {
-        let next = Instant::now() + Duration::from_nanos(STUCK_PERIOD_NS);
-
-        spin_ns(STUCK_NS);
-        monoio::time::sleep_until(next.into()).await;
-    }
-}
-
 fn worker(core: Core) {
     let job = core.job;
     let mut runtime = runtime(job.options.iodepth);
@@ -102,7 +90,7 @@ fn worker(core: Core) {
         let mut tasks: Vec<_> =
             core.slots().map(|index| monoio::spawn(slot(job, index, file.clone()))).collect();
         if core.has_stuck() {
-            tasks.push(monoio::spawn(stuck(job)));
+            tasks.push(monoio::spawn(job.stuck(|until| monoio::time::sleep_until(until.into()))));
         }
         for task in tasks {
             task.await;

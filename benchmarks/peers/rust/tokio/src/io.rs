@@ -5,16 +5,13 @@
 use std::fs::File;
 use std::io::{Result, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
 
 use common::file::{Buffer, open_path};
-use common::job::{STUCK_NS, STUCK_PERIOD_NS};
-use common::system::spin_ns;
 use common::{Job, Kind, Options, Step, fail, refuse};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 pub fn run(peer: &str, version: &str, options: &Options) {
     let engine = options.engine(&["blocking", "fs"]);
@@ -45,18 +42,8 @@ fn start(runtime: &Runtime, job: &'static Job, fs: bool) {
             runtime.spawn(slot_blocking(job, index));
         }
     }
-    if job.options.workload == "mixed" && job.options.stuck {
-        runtime.spawn(stuck(job));
-    }
-}
-
-/// Computes in one poll: the worker that runs it is lost to others meanwhile.
-async fn stuck(job: &'static Job) {
-    while !job.stopped() {
-        let next = Instant::now() + Duration::from_nanos(STUCK_PERIOD_NS);
-
-        spin_ns(STUCK_NS);
-        sleep_until(next).await;
+    if job.has_stuck() {
+        runtime.spawn(job.stuck(|until| sleep_until(until.into())));
     }
 }
 
