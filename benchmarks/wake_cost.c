@@ -267,6 +267,8 @@ parked_measure(const struct wake_options *options, struct wake_report *report,
 
 	wake_must(slab == MAP_FAILED ? -errno : 0, "mmap");
 	atomic_store(&parked_count, 0);
+	/* The executor's own is no part of it, as with the peers. */
+	wake_pause_ns(SETTLE_NS);
 	uint64_t before = resident_bytes();
 	slab_spawn(slab, kind, count, executor);
 	uint64_t after = resident_bytes();

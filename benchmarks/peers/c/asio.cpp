@@ -73,6 +73,7 @@ main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
+	peer_files_allow(); /* it takes one an operation in flight */
 	if (strcmp(what, "sched") == 0) {
 		return peer::sched(argc - 2, argv + 2);
 	}

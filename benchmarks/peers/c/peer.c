@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "../../../executor/cpus.h"
@@ -95,6 +96,18 @@ peer_refuse(const char *peer, const char *argument, const char *rule)
 {
 	fprintf(stderr, "%s: %s: %s\n", peer, argument, rule);
 	exit(2);
+}
+
+void
+peer_files_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		/* Where it fails, who opens too many is told so. */
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 bool

@@ -38,6 +38,9 @@ void peer_fail(const char *peer, const char *what, int error)
 void peer_refuse(const char *peer, const char *argument, const char *rule)
     __attribute__((noreturn));
 
+/* As many descriptors as the hard limit allows. */
+void peer_files_allow(void);
+
 bool peer_interrupted(void);
 void peer_pin(unsigned cpu); /* the calling thread */
 

@@ -3,7 +3,7 @@
  * What libuv needs for all that waits.  It has no tasks: a handle with its
  * callback stands for one, a uv_async_t that somebody may wake, a uv_timer_t, a
  * uv_fs_t that the pool reads for or is to.  They are divided among a loop a
- * worker, and stay until the process ends.
+ * worker, which runs before they are counted, and stay until the process ends.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +33,7 @@ struct kind {
 
 struct worker {
 	uv_loop_t loop;
-	uv_async_t alive; /* keeps uv_run() from returning */
+	uv_async_t begin; /* to start the handles; keeps uv_run() running */
 	const struct kind *kind;
 	char *handles;
 	unsigned count;
@@ -48,6 +48,7 @@ static void
 on_async(uv_async_t *async)
 {
 	(void)async;
+	peer_fail("uv", "nobody wakes what is parked", 0);
 }
 
 static void
@@ -94,6 +95,18 @@ static const struct kind kinds[] = {
 	{ "flight", sizeof(struct flight), sizeof(uint64_t), flight_start },
 };
 
+static void
+on_begin(uv_async_t *async)
+{
+	struct worker *worker = async->data;
+
+	for (unsigned i = 0; i < worker->count; i++) {
+		worker->kind->start(&worker->loop,
+		    worker->handles + (size_t)i * worker->kind->size);
+	}
+	atomic_fetch_add(&waiting, worker->count);
+}
+
 static void *
 worker_main(void *context)
 {
@@ -102,57 +115,65 @@ worker_main(void *context)
 	if (worker->pin) {
 		peer_pin(worker->index);
 	}
-	uv_must(uv_loop_init(&worker->loop), "uv_loop_init");
-	async_start(&worker->loop, &worker->alive);
-	for (unsigned i = 0; i < worker->count; i++) {
-		worker->kind->start(&worker->loop,
-		    worker->handles + (size_t)i * worker->kind->size);
-	}
-	atomic_fetch_add(&waiting, worker->count);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	return (NULL);
 }
 
-/* A loop a worker, with tasks of this kind; none where there is no kind. */
 static void
-start(const struct wake_arguments *arguments, const struct kind *kind,
-    unsigned tasks)
+worker_start(struct worker *worker)
 {
-	unsigned count = arguments->workers;
+	pthread_t thread;
 
-	for (unsigned i = 0; i < count; i++) {
-		struct worker *worker = calloc(1, sizeof(*worker));
-		pthread_t thread;
+	uv_must(uv_loop_init(&worker->loop), "uv_loop_init");
+	uv_must(uv_async_init(&worker->loop, &worker->begin, on_begin),
+	    "uv_async_init");
+	worker->begin.data = worker;
+	if (pthread_create(&thread, NULL, worker_main, worker) != 0) {
+		peer_fail("uv", "pthread_create", EAGAIN);
+	}
+}
 
-		if (worker == NULL) {
+/* A loop a worker. */
+static struct worker *
+start(const struct wake_arguments *arguments)
+{
+	struct worker *workers = calloc(arguments->workers, sizeof(*workers));
+
+	if (workers == NULL) {
+		peer_fail("uv", "calloc", ENOMEM);
+	}
+	for (unsigned i = 0; i < arguments->workers; i++) {
+		workers[i].index = i;
+		workers[i].pin = arguments->pin;
+		worker_start(&workers[i]);
+	}
+	return (workers);
+}
+
+/* A worker's part of the tasks. */
+static void
+begin(struct worker *worker, const struct kind *kind, unsigned count)
+{
+	worker->kind = kind;
+	worker->count = count;
+	if (count > 0) {
+		worker->handles = calloc(count, kind->size);
+		if (worker->handles == NULL) {
 			peer_fail("uv", "calloc", ENOMEM);
-		}
-		worker->kind = kind;
-		worker->index = i;
-		worker->pin = arguments->pin;
-		/* The first ones take what does not divide. */
-		worker->count = tasks / count + (i < tasks % count);
-		if (worker->count > 0) {
-			worker->handles = calloc(worker->count, kind->size);
-		}
-		if (worker->count > 0 && worker->handles == NULL) {
-			peer_fail("uv", "calloc", ENOMEM);
-		}
-		if (pthread_create(&thread, NULL, worker_main, worker) != 0) {
-			peer_fail("uv", "pthread_create", EAGAIN);
 		}
 	}
+	uv_must(uv_async_send(&worker->begin), "uv_async_send");
 }
 
 static void
 measure_executors(const struct wake_arguments *arguments)
 {
 	/* The first also pays for what the process needs once. */
-	start(arguments, NULL, 0);
+	(void)start(arguments);
 	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t before = peer_memory_bytes("VmRSS");
 	for (unsigned i = 0; i < WAKE_EXECUTORS; i++) {
-		start(arguments, NULL, 0);
+		(void)start(arguments);
 	}
 	peer_pause_ns(WAKE_SETTLE_NS);
 	wake_report_executors("uv", uv_version_string(), arguments,
@@ -168,8 +189,15 @@ measure_tasks(struct wake_arguments *arguments, const struct kind *kind)
 		}
 		silent = eventfd(0, EFD_CLOEXEC);
 	}
+	unsigned count = arguments->workers;
+	struct worker *workers = start(arguments);
+	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t before = peer_memory_bytes("RssAnon");
-	start(arguments, kind, arguments->tasks);
+	for (unsigned i = 0; i < count; i++) {
+		/* The first ones take what does not divide. */
+		begin(&workers[i], kind,
+		    arguments->tasks / count + (i < arguments->tasks % count));
+	}
 	while (atomic_load(&waiting) < arguments->tasks) {
 		peer_pause_ns(1000000);
 	}
