@@ -165,25 +165,27 @@ def facts(options):
             "seed": options.seed, "workers": options.workers}
 
 
-def check(field):
-    """Reads whose every byte is compared, once by each program that knows
-    what the file holds; who reads wrong is left out."""
-    row = workloads.Row("read", "read checked", (), depth=8)
-    wrong = []
-    for contestant in COMMANDS["read"](field, row):
+def check(field, workload):
+    """Reads whose every byte is compared, and writes of the same bytes if it
+    is mixed, once by each program that knows what the file holds; who is wrong
+    is left out."""
+    row = workloads.Row(workload, f"{workload} checked", (), depth=8)
+    wrong = set()
+    say(f"{row.name}: every byte, by each program")
+    for contestant in COMMANDS[workload](field, row):
         if contestant.fio:
             continue
         try:
-            found = run(contestant.command + ["--verify=1",
+            found = run(contestant.command + ["--verify=1", "--size=16m",
                                               "--number_ios=2000"],
                         contestant.environment)
             if not found or found[0].get("errors") != 0:
                 raise Failed("read other bytes than were written")
         except (Failed, OSError) as error:
-            say(f"{contestant.label}: {error}")
-            wrong.append(contestant.label.split(" ")[0])
+            say(f"{row.name}: {contestant.label}: {error}")
+            wrong.add(contestant.label.split(" ")[0])
     field.peers = [peer for peer in field.peers if peer not in wrong]
-    return not {"filch", "raw_uring", "raw_pread"} & set(wrong)
+    return not {"filch", "raw_uring", "raw_pread"} & wrong
 
 
 DESCRIPTION = """\
@@ -297,7 +299,9 @@ def take_part(field, options, directory, stem):
             say(f"others use {100 * busy:.0f} % of the CPUs: figures will be "
                 "theirs, too")
         if options.counts:
-            return counts.main(field, lines)
+            code = counts.main(field, lines)
+            say(lines.name)
+            return code
         bench = Bench(field, [row for name in options.only for row in
                               workloads.rows(name, options.quick)], lines)
         complete = bench.go()
@@ -375,11 +379,13 @@ def main():
         if takes & {"read", "memory"} or options.counts:
             options.read_file = stack.enter_context(
                 file.make(field, size, lock=True))
-        if "read" in takes and not check(field):
-            return 1
         if "mixed" in takes and not options.counts:
             options.mixed_file = stack.enter_context(
                 file.make(field, size, lock=True))
+        if not options.counts:
+            for workload in ("read", "mixed"):
+                if workload in takes and not check(field, workload):
+                    return 1
         return take_part(field, options, directory, stem)
 
 

@@ -56,7 +56,8 @@ class Report:
             if entry[1] == name and entry[2].path == figure.path:
                 if label not in entry[3]:
                     entry[3].append(label)
-                    entry[3].sort(key=lambda name: not name.startswith("filch"))
+                    entry[3].sort(key=lambda name: (
+                        name != "filch", not name.startswith("filch")))
                 return
         self.lines.append((workload, name, figure, [label]))
 
