@@ -2,11 +2,10 @@
 /*
  * Options and report of the wake workloads, as benchmarks/wake has them.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include "arguments.h"
 #include "histogram.h"
@@ -90,49 +89,16 @@ wake_report_latency(const char *peer, const char *version,
 	fflush(stdout);
 }
 
-static unsigned long long
-task_switches(const char *name)
-{
-	char path[300];
-	char line[128];
-	unsigned long long count = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%s/status", name);
-	FILE *file = fopen(path, "r");
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-		if (sscanf(line, "voluntary_ctxt_switches: %llu", &count) ==
-		    1) {
-			break;
-		}
-	}
-	if (file != NULL) {
-		fclose(file);
-	}
-	return (count);
-}
-
 /* Voluntary context switches of all threads but the caller. */
-static unsigned long long
-switches(const char *peer)
+static long
+switches_of_others(void)
 {
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned long long sum = 0;
-	struct dirent *entry;
-	char main_name[32];
+	struct rusage all;
+	struct rusage own;
 
-	if (tasks == NULL) {
-		peer_fail(peer, "/proc/self/task cannot be read", 0);
-	}
-	/* The main thread is the one that looks. */
-	snprintf(main_name, sizeof(main_name), "%d", getpid());
-	while ((entry = readdir(tasks)) != NULL) {
-		if (entry->d_name[0] != '.' &&
-		    strcmp(entry->d_name, main_name) != 0) {
-			sum += task_switches(entry->d_name);
-		}
-	}
-	closedir(tasks);
-	return (sum);
+	getrusage(RUSAGE_SELF, &all);
+	getrusage(RUSAGE_THREAD, &own);
+	return (all.ru_nvcsw - own.ru_nvcsw);
 }
 
 void
@@ -142,12 +108,12 @@ wake_report_idle(const char *peer, const char *version,
 	peer_pause_ns(WAKE_SETTLE_NS);
 	uint64_t cpu_ns = workload_cpu_ns();
 	uint64_t own_ns = workload_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	unsigned long long before = switches(peer);
+	long before = switches_of_others();
 	uint64_t begin_ns = workload_now_ns();
 
 	peer_pause_ns(arguments->seconds * UINT64_C(1000000000));
 	double seconds = (double)(workload_now_ns() - begin_ns) / 1e9;
-	unsigned long long after = switches(peer);
+	long after = switches_of_others();
 	own_ns = workload_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own_ns;
 	cpu_ns = workload_cpu_ns() - cpu_ns - own_ns;
 	report_begin(peer, version, arguments);
