@@ -14,6 +14,7 @@
 #define SCHED_ROUNDS_MAX 1000
 
 struct sched_rounds {
+	const char *who; /* "key":"value" pairs that go before, or NULL */
 	unsigned count;
 	double ns_per_op[SCHED_ROUNDS_MAX];
 };
@@ -56,10 +57,11 @@ sched_report(struct sched_rounds *r, const char *program, const char *bench,
 	}
 	qsort(r->ns_per_op, r->count, sizeof(r->ns_per_op[0]), sched_compare);
 	median = r->ns_per_op[r->count / 2];
-	printf("{\"program\":\"%s\",\"bench\":\"%s\",\"ns_per_op\":%.2f,"
+	printf("{%s%s\"program\":\"%s\",\"bench\":\"%s\",\"ns_per_op\":%.2f,"
 	       "\"workers\":%u,\"rounds\":%u,\"min\":%.2f,\"median\":%.2f,"
 	       "\"max\":%.2f}\n",
-	    program, bench, median, workers, r->count, r->ns_per_op[0], median,
+	    r->who == NULL ? "" : r->who, r->who == NULL ? "" : ",", program,
+	    bench, median, workers, r->count, r->ns_per_op[0], median,
 	    r->ns_per_op[r->count - 1]);
 	(void)fflush(stdout);
 }

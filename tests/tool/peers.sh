@@ -7,10 +7,13 @@
 . "$(dirname "$0")/common.sh"
 peers=$2
 
-# holds FILTER WHAT: jq's filter is true of all that was printed.
+# holds FILTER WHAT: jq's filter is true of all that was printed, and each line
+# says whose it is.
 holds()
 {
-	jq -es "length > 0 and all($1)" "$work/out" >/dev/null ||
+	jq -es --arg peer "${filch##*/}" "length > 0 and all(.peer == \$peer
+		and (.version | test(\"^[0-9]+[.][0-9]\"))
+		and (.workload | length) > 0 and ($1))" "$work/out" >/dev/null ||
 		fail "$filch: $2: not $1"
 }
 
@@ -23,7 +26,6 @@ transfers()
 		--verify=1 --pin=1 --seed=5 --output=json
 	holds '.operations == 500 and .errors == 0 and .mismatches == 0
 		and .iops > 0 and .rate == 0 and .seed == 5 and .pin == 1
-		and (.peer | length) > 0 and (.version | length) > 0
 		and .lat_ns.p50 > 0 and .lat_ns.max >= .lat_ns.p999' "$*"
 }
 
@@ -62,7 +64,7 @@ wakes()
 {
 	for bench in eventfd timer; do
 		run 0 wake --bench="$bench" --samples=20
-		holds '.samples == 20 and .p50_ns > 0
+		holds '.samples == 20 and .p50_ns > 0 and .pin == 0
 			and .max_ns >= .p999_ns' "wake $bench"
 	done
 	for bench in parked parked_timer; do

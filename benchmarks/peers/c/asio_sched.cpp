@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <string>
 
 #include "arguments_cxx.hpp"
 #include "asio_peer.hpp"
@@ -294,7 +295,9 @@ sched(int argc, char **argv)
 		found = true;
 		workers pool(o.workers, 1, o.pin);
 		executor on = pool.context(0).get_executor();
+		std::string workload = std::string("sched/") + b.name;
 		rounds = sched_rounds{};
+		rounds.who = peer_who("asio", version, workload.c_str());
 		(void)b.run(on);
 		for (unsigned i = 0; i < o.rounds; i++) {
 			sched_rounds_add(&rounds, b.run(on), b.ops);

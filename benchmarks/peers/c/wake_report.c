@@ -70,9 +70,9 @@ report_begin(const char *peer, const char *version,
 	char workload[64];
 
 	snprintf(workload, sizeof(workload), "wake/%s", arguments->bench);
-	printf("{%s,\"bench\":\"%s\",\"workers\":%u",
+	printf("{%s,\"bench\":\"%s\",\"workers\":%u,\"pin\":%d",
 	    peer_who(peer, version, workload), arguments->bench,
-	    arguments->workers);
+	    arguments->workers, arguments->pin);
 }
 
 void
