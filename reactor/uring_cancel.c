@@ -9,9 +9,11 @@
 
 /*
  * An entry for a cancel, which must not get lost.  As long as the queue is full
- * and the kernel takes nothing from it, whoever can reap is let in: an
- * operation that completes or moves on meanwhile sees stop_asked.  Lock held,
- * but not meanwhile.
+ * and the kernel takes nothing from it, perhaps until it is reaped, whoever can
+ * reap is let in: an operation that completes or moves on meanwhile sees
+ * stop_asked.  Who expires reaps itself, whichever thread it is: for the lock
+ * of the timers, which it holds, the worker may be waiting.  Lock held, but not
+ * meanwhile.
  */
 static struct io_uring_sqe *
 cancel_entry_get(struct filch__shard *shard)
@@ -21,7 +23,8 @@ cancel_entry_get(struct filch__shard *shard)
 
 	while ((sqe = filch__uring_entry_get(us)) == NULL) {
 		filch__lock_leave(&us->lock);
-		if (filch__shard_current == shard) {
+		if (filch__shard_current == shard ||
+		    filch__expired_current != NULL) {
 			(void)filch__uring_reap(shard);
 		} else if (!filch__uring_may_hand_over(us)) {
 			filch__uring_wake(shard);

@@ -200,77 +200,147 @@ crowd_is_cancelled(const struct fault_case *one, unsigned at)
 
 #define LATE_NS  20000000
 #define LATER_NS (INT64_C(3600) * 1000000000)
+/* Of what is reaped then, one may be a wake-up of the worker. */
+#define EARLY 2
 
-/*
- * The worker asks reads to end at their deadline and finds no room for that;
- * what it reaps meanwhile has a deadline too.
- */
+/* Keeps its worker until it may go on. */
+struct stayer {
+	struct filch_task task;
+	int may_go;
+};
+
+static enum filch_poll
+stayer_poll(struct filch_task *task)
+{
+	struct stayer *stayer = filch_container_of(task, struct stayer, task);
+
+	while (__atomic_load_n(&stayer->may_go, __ATOMIC_ACQUIRE) == 0) {
+		sched_yield();
+	}
+	return (FILCH_READY);
+}
+
+struct late {
+	struct filch_executor *executor;
+	struct filch_file ends[2];
+	struct work_one early[EARLY];
+	struct filch_op reads[EARLY];
+	char bytes[EARLY];
+};
+
+/* Reads that wait in the kernel, with a deadline that never comes. */
 static void
-crowd_is_late(const struct fault_case *one, unsigned at)
+late_begin(struct late *late, const struct fault_case *one)
 {
 	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
-	struct filch_executor *executor = NULL;
-	struct filch_worker_stats stats;
-	struct filch_file ends[2];
-	struct work_one early;
-	struct filch_op read_early;
-	struct crowd crowd;
-	uint64_t deadline_ns;
-	uint64_t done;
-	unsigned calls;
-	char byte;
+	struct filch_op behind;
+	struct filch_stat stat;
 	int fds[2];
 
-	if (at > 1) {
-		return;
-	}
 	options.worker_count = 1;
 	options.driver = (enum filch_driver_kind)one->driver;
 	options.ring_entries = RING;
 	fault_leak_begin();
-	FAULT_EQUAL(filch_executor_create(&options, &executor), 0);
+	FAULT_EQUAL(filch_executor_create(&options, &late->executor), 0);
 	FAULT_EQUAL(pipe2(fds, O_CLOEXEC), 0);
-	FAULT_EQUAL(filch_file_init(&ends[0], fds[0]), 0);
-	filch_op_init_read(
-	    &read_early, &ends[0], &byte, 1, FILCH_OFFSET_CURRENT);
-	filch_op_set_deadline(&read_early, filch_now() + LATER_NS);
-	work_start(executor, &early, &read_early);
-	do {
-		FAULT_EQUAL(
-		    filch_executor_get_worker_stats(executor, 0, &stats), 0);
-	} while (stats.in_flight == 0);
+	for (unsigned i = 0; i < 2; i++) {
+		FAULT_EQUAL(filch_file_init(&late->ends[i], fds[i]), 0);
+	}
+	for (unsigned i = 0; i < EARLY; i++) {
+		filch_op_init_read(&late->reads[i], &late->ends[0],
+		    &late->bytes[i], 1, FILCH_OFFSET_CURRENT);
+		filch_op_set_deadline(&late->reads[i], filch_now() + LATER_NS);
+		work_start(late->executor, &late->early[i], &late->reads[i]);
+	}
+	/* the kernel has taken what stands in the queue before this */
+	filch_op_init_fstat(&behind, &late->ends[0], &stat);
+	FAULT_EQUAL(work_op(late->executor, &behind), 0);
+}
+
+static void
+late_end(struct late *late, struct crowd *crowd)
+{
+	unsigned i;
+
+	for (i = 0; i < EARLY; i++) {
+		FAULT_EQUAL(work_end(&late->early[i]), 1);
+	}
+	FAULT_EQUAL(filch_task_join(&crowd->task), 0);
+	FAULT_EQUAL(crowd->failed, RING);
+	filch_executor_destroy(late->executor);
+	for (i = 0; i < RING; i++) {
+		FAULT_EQUAL(filch_op_result(&crowd->ops[i]), -ETIMEDOUT);
+	}
+	for (i = 0; i < 2; i++) {
+		(void)close(crowd->ends[i].fd);
+		(void)close(late->ends[i].fd);
+	}
+	fault_leak_end();
+}
+
+/*
+ * Reads are asked to end at their deadline, and there is no room for that; what
+ * is reaped meanwhile has a deadline too.  Kept by a task, the worker neither
+ * asks nor reaps.
+ */
+static void
+late_run(const struct fault_case *one, unsigned at, bool is_kept)
+{
+	struct filch_executor_stats all;
+	struct filch_worker_stats stats;
+	struct stayer stayer = { .may_go = 0 };
+	struct crowd crowd;
+	struct late late;
+	uint64_t done;
+
+	if (at > 1) {
+		return;
+	}
+	late_begin(&late, one);
 	fault.burst = (unsigned)one->what;
 	fault_arm(one->symbol, one->error, at, one->every);
-	deadline_ns = filch_now() + LATE_NS;
-	crowd_start(executor, &crowd, RING, deadline_ns);
-	while (filch_now() <= deadline_ns) {
-		sched_yield();
+	crowd_start(late.executor, &crowd, RING, filch_now() + LATE_NS);
+	if (is_kept) {
+		/* in time, or else the worker does what it does unkept */
+		while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) == 0) {
+			sched_yield();
+		}
+		filch_task_init(&stayer.task, stayer_poll, NULL);
+		FAULT_EQUAL(
+		    filch_executor_spawn_joinable(late.executor, &stayer.task),
+		    0);
 	}
-	/* the worker asks in vain */
-	calls = __atomic_load_n(&fault.calls, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) == calls) {
-		sched_yield();
-	}
+	do {
+		filch_executor_get_stats(late.executor, &all);
+	} while (all.timers_fired == 0);
+	/* who asks, asks in vain, and reaps what comes meanwhile */
+	FAULT_EQUAL(
+	    filch_executor_get_worker_stats(late.executor, 0, &stats), 0);
 	done = stats.completions;
-	FAULT_EQUAL(write(fds[1], "x", 1), 1);
-	/* and reaps what has come meanwhile */
+	FAULT_EQUAL(write(late.ends[1].fd, "xx", EARLY), EARLY);
 	do {
 		FAULT_EQUAL(
-		    filch_executor_get_worker_stats(executor, 0, &stats), 0);
-	} while (stats.completions == done);
+		    filch_executor_get_worker_stats(late.executor, 0, &stats),
+		    0);
+	} while (stats.completions < done + EARLY);
 	fault_disarm();
-	FAULT_EQUAL(work_end(&early), 1);
-	FAULT_EQUAL(filch_task_join(&crowd.task), 0);
-	FAULT_EQUAL(crowd.failed, RING);
-	filch_executor_destroy(executor);
-	for (unsigned i = 0; i < RING; i++) {
-		FAULT_EQUAL(filch_op_result(&crowd.ops[i]), -ETIMEDOUT);
+	if (is_kept) {
+		__atomic_store_n(&stayer.may_go, 1, __ATOMIC_RELEASE);
+		FAULT_EQUAL(filch_task_join(&stayer.task), 0);
 	}
-	(void)close(crowd.ends[0].fd);
-	(void)close(crowd.ends[1].fd);
-	(void)close(fds[0]);
-	(void)close(fds[1]);
-	fault_leak_end();
+	late_end(&late, &crowd);
+}
+
+static void
+crowd_is_late(const struct fault_case *one, unsigned at)
+{
+	late_run(one, at, false);
+}
+
+static void
+crowd_is_late_and_kept(const struct fault_case *one, unsigned at)
+{
+	late_run(one, at, true);
 }
 
 #define URING FILCH_DRIVER_URING
@@ -316,6 +386,8 @@ static const struct fault_case cases[] = {
 	    crowd_is_cancelled, 200000 },
 	{ "uring full, late", "io_uring_enter", EAGAIN, 0, URING, crowd_is_late,
 	    INT_MAX },
+	{ "uring full, late, kept", "io_uring_enter", EAGAIN, 0, URING,
+	    crowd_is_late_and_kept, INT_MAX },
 	{ "uring pool", "pthread_create", EAGAIN, 0, URING, endured_later, 0 },
 	{ "uring pool, never", "pthread_create", EAGAIN, 1, URING,
 	    endured_later, 0 },
