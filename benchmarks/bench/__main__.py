@@ -221,9 +221,9 @@ def parse():
                         default=",".join(PEERS), help="some of "
                         + ", ".join(PEERS) + "; empty for none")
     parser.add_argument("--rounds", type=int, metavar="N",
-                        help="how often each row is run: 5, or 1 with --quick")
+                        help="how often each row is run: 3, or 1 with --quick")
     parser.add_argument("--seconds", type=int, metavar="S",
-                        help="of each run of reads and writes: 3, or 1 with "
+                        help="of each run of reads and writes: 2, or 1 with "
                         "--quick")
     parser.add_argument("--workers", type=int, default=2, metavar="N",
                         help="threads of each program: %(default)s")
@@ -256,9 +256,9 @@ def parse():
     if not options.only:
         parser.error("--only: must name a workload")
     quick = options.quick
-    options.rounds = (1 if quick else 5) if options.rounds is None \
+    options.rounds = (1 if quick else 3) if options.rounds is None \
         else options.rounds
-    options.seconds = (1 if quick else 3) if options.seconds is None \
+    options.seconds = (1 if quick else 2) if options.seconds is None \
         else options.seconds
     if options.rounds < 1 or options.seconds < 1 or options.seed < 0:
         parser.error("--rounds, --seconds: must be at least 1; --seed: 0")

@@ -53,8 +53,8 @@ def locked(descriptor, size):
                         descriptor, 0)
     if address in (None, ctypes.c_void_p(-1).value) or \
             libc.mlock(address, size) != 0:
-        say("the file cannot be locked in memory: "
-            + os.strerror(ctypes.get_errno()))
+        say("the file cannot be locked in memory (see ulimit -l), so hot rows "
+            "may meet the disk: " + os.strerror(ctypes.get_errno()))
     try:
         yield
     finally:

@@ -124,7 +124,7 @@ def seconds(row, options):
         return options.seconds + 0.7
     if row.workload == "sched":
         return 3 if options.quick else 10
-    return 1 if options.quick else 4
+    return 1 if options.quick else 3
 
 
 def value(found, figure):
