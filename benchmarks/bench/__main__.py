@@ -23,6 +23,8 @@ from .runner import (BLOCK, ROOT, Failed, Refused, Samples, busy_share, commit,
 # From here on others' work is worth a word.
 BUSY = 0.1
 INTERRUPTED = 130
+# Rounds that say too little of how much rounds differ.
+FEW = 3
 
 
 class Bench:
@@ -337,7 +339,9 @@ def has_fallen(options, report):
     """Whether rows are worse than in the run that --against names."""
     fallen = kept.falls(options.before, report) if options.before else []
     for line in fallen:
-        print(f"bench: {line}", file=sys.stderr)
+        say(line)
+    if fallen and min(map(len, report.samples.values.values())) < FEW:
+        say(f"of fewer than {FEW} rounds a row may fall by chance")
     return bool(fallen)
 
 
@@ -359,7 +363,7 @@ def main():
         if options.table:
             return show_table(options)
     except Failed as error:
-        print(f"bench: {error}", file=sys.stderr)
+        say(error)
         return 2
     takes = set(options.only)
     wanted = [] if options.counts else [
@@ -397,3 +401,9 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(INTERRUPTED)
+    except Failed as failed:
+        say(failed)
+        sys.exit(1)
+    except OSError as failed:  # a folder or a program that is not there, ...
+        say(": ".join(filter(None, (failed.filename, failed.strerror))))
+        sys.exit(1)

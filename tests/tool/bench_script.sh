@@ -52,7 +52,8 @@ grep -q "^| the scheduler's ns | every peer | .* | 1.00 | [0-9]* of 12 |$" \
 run 1 --table="$work/after" --against="$work/before"
 grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
 	fail "--against: says nothing of skynet_1M"
-test "$(wc -l <"$work/err")" -eq 1 || fail "--against: names other rows"
+test "$(grep -c worse "$work/err")" -eq 1 || fail "--against: names other rows"
+grep -q 'by chance' "$work/err" || fail "--against: no word of one round"
 
 jq -c 'select(.program == "peer")' "$work/before" >"$work/alone"
 run 1 --table="$work/alone" --against="$work/before"
@@ -80,6 +81,15 @@ test "$(grep -c ' of [12] |$' "$work/out")" -eq 3 ||
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
 grep -q 'is not built' "$work/err" || fail "no word of the missing program"
+
+# Nor are folders.
+run 1 --quick --only=read --peers= --bin="$bin" --directory="$work/none" \
+	--output="$work/results"
+grep -q "^bench: .*none/bench.*: No such file" "$work/err" ||
+	fail "no word of the folder"
+run 1 --only=sched --peers= --bin="$bin" --output=/proc/none
+grep -q '^bench: /proc/none: No such file' "$work/err" ||
+	fail "no word of the folder for results"
 
 # Idle CPU is to be 0, whatever others need.
 idle='{"row":"wake idle","program":"%s","found":{"cpu_percent":%s,"wakes_per_s":0}}\n'
