@@ -257,18 +257,19 @@ parse(int argc, char **argv)
 
 	for (int i = 0; i < argc; i++) {
 		const char *a = argv[i];
+		const char *value;
 		int error = 0;
 
-		if (strncmp(a, "--workers=", 10) == 0) {
+		if ((value = peer_value(a, "workers")) != nullptr) {
 			error = argument_small(
-			    "asio", "workers", a + 10, 1, 256, &o.workers);
-		} else if (strncmp(a, "--rounds=", 9) == 0) {
-			error = argument_small("asio", "rounds", a + 9, 1,
+			    "asio", "workers", value, 1, 256, &o.workers);
+		} else if ((value = peer_value(a, "rounds")) != nullptr) {
+			error = argument_small("asio", "rounds", value, 1,
 			    SCHED_ROUNDS_MAX, &o.rounds);
-		} else if (strncmp(a, "--pin=", 6) == 0) {
-			error = argument_flag("asio", "pin", a + 6, &o.pin);
-		} else if (strncmp(a, "--only=", 7) == 0) {
-			o.only = a + 7;
+		} else if ((value = peer_value(a, "pin")) != nullptr) {
+			error = argument_flag("asio", "pin", value, &o.pin);
+		} else if ((value = peer_value(a, "only")) != nullptr) {
+			o.only = value;
 		} else {
 			peer_refuse("asio", a, "is no option of sched");
 		}

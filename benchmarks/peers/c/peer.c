@@ -52,21 +52,29 @@ peer_arguments(int argc, char **argv)
 }
 
 const char *
-peer_option(const char *name)
+peer_value(const char *argument, const char *name)
 {
 	size_t length = strlen(name);
 
-	for (int i = 1; i < peer_argc; i++) {
-		char *argument = peer_argv[i];
-
-		if (strncmp(argument, "--", 2) == 0 &&
+	return (strncmp(argument, "--", 2) == 0 &&
 		    strncmp(argument + 2, name, length) == 0 &&
-		    argument[2 + length] == '=') {
+		    argument[2 + length] == '='
+		? argument + 3 + length
+		: NULL);
+}
+
+const char *
+peer_option(const char *name)
+{
+	for (int i = 1; i < peer_argc; i++) {
+		const char *value = peer_value(peer_argv[i], name);
+
+		if (value != NULL) {
 			peer_argc--;
 			memmove(&peer_argv[i], &peer_argv[i + 1],
 			    (size_t)(peer_argc - i) * sizeof(*peer_argv));
 			peer_argv[peer_argc] = NULL;
-			return (argument + 3 + length);
+			return (value);
 		}
 	}
 	return (NULL);

@@ -25,7 +25,10 @@ extern int peer_argc;
 extern char **peer_argv;
 void peer_arguments(int argc, char **argv);
 
-/* The value of --NAME=VALUE, which is taken out of peer_argv; or NULL. */
+/* The value if the argument is --NAME=VALUE; else NULL. */
+const char *peer_value(const char *argument, const char *name);
+
+/* The same of any in peer_argv, which is taken out of there. */
 const char *peer_option(const char *name);
 
 /* The start of a JSON object: the peer, its version and the workload. */

@@ -12,18 +12,6 @@
 #include "peer.h"
 #include "workload.h"
 
-static bool
-value_of(const char *argument, const char *name, const char **ret_value)
-{
-	size_t length = strlen(name);
-
-	if (strncmp(argument, name, length) != 0 || argument[length] != '=') {
-		return (false);
-	}
-	*ret_value = argument + length + 1;
-	return (true);
-}
-
 struct wake_arguments
 wake_parse(const char *peer, int argc, char **argv)
 {
@@ -37,21 +25,21 @@ wake_parse(const char *peer, int argc, char **argv)
 		const char *value;
 		int error = 0;
 
-		if (value_of(argv[i], "--bench", &value)) {
+		if ((value = peer_value(argv[i], "bench")) != NULL) {
 			a.bench = value;
-		} else if (value_of(argv[i], "--workers", &value)) {
+		} else if ((value = peer_value(argv[i], "workers")) != NULL) {
 			error = argument_small(
 			    peer, "workers", value, 1, 256, &a.workers);
-		} else if (value_of(argv[i], "--samples", &value)) {
+		} else if ((value = peer_value(argv[i], "samples")) != NULL) {
 			error = argument_small(
 			    peer, "samples", value, 1, 10000000, &a.samples);
-		} else if (value_of(argv[i], "--seconds", &value)) {
+		} else if ((value = peer_value(argv[i], "seconds")) != NULL) {
 			error = argument_small(
 			    peer, "seconds", value, 1, 3600, &a.seconds);
-		} else if (value_of(argv[i], "--tasks", &value)) {
+		} else if ((value = peer_value(argv[i], "tasks")) != NULL) {
 			error = argument_small(
 			    peer, "tasks", value, 1, 100000000, &a.tasks);
-		} else if (value_of(argv[i], "--pin", &value)) {
+		} else if ((value = peer_value(argv[i], "pin")) != NULL) {
 			error = argument_flag(peer, "pin", value, &a.pin);
 		} else {
 			peer_refuse(peer, argv[i], "is no option of wake");
