@@ -195,6 +195,25 @@ ring_is_there(void)
 #endif
 }
 
+static void
+pool_work(uv_work_t *work)
+{
+	(void)work;
+}
+
+/* From here, where nothing is pinned: its threads stay where they start. */
+static void
+pool_start(void)
+{
+	uv_loop_t loop;
+	uv_work_t work;
+
+	uv_must(uv_loop_init(&loop), "uv_loop_init");
+	uv_must(uv_queue_work(&loop, &work, pool_work, NULL), "uv_queue_work");
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_must(uv_loop_close(&loop), "uv_loop_close");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -222,5 +241,6 @@ main(int argc, char **argv)
 		peer_refuse("uv", "--ring", "this libuv has none for files");
 	}
 	engine.who = peer_who("uv", uv_version_string(), what);
+	pool_start();
 	return (raw_main(peer_argc, peer_argv, &engine));
 }
