@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../executor/cpus.h"
+#include "apart.h"
+
 /* Between two events; the workers fall asleep within it. */
 #define PAUSE_NS 200000
 
@@ -79,6 +82,7 @@ struct receiver {
 	uint64_t buffer;
 	bool in_flight;
 	unsigned samples;
+	struct apart apart;
 	_Alignas(64) atomic_uint_fast64_t sent_ns;
 	atomic_uint taken;
 	struct histogram histogram;
@@ -90,9 +94,12 @@ receiver_take(struct receiver *receiver)
 	uint64_t now = filch_now();
 
 	/* Acquire and release: sender and receiver take turns. */
-	histogram_record(&receiver->histogram,
-	    now -
-		atomic_load_explicit(&receiver->sent_ns, memory_order_acquire));
+	uint64_t sent =
+	    atomic_load_explicit(&receiver->sent_ns, memory_order_acquire);
+
+	if (apart_counts(&receiver->apart)) {
+		histogram_record(&receiver->histogram, now - sent);
+	}
 	atomic_fetch_add_explicit(&receiver->taken, 1, memory_order_release);
 }
 
@@ -123,14 +130,15 @@ receiver_poll(struct filch_task *task)
 }
 
 static void
-receiver_init(struct receiver *receiver, unsigned samples)
+receiver_init(struct receiver *receiver, const struct wake_options *options)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
 
 	wake_must(fd < 0 ? -errno : 0, "eventfd");
 	wake_must(filch_file_init(&receiver->file, fd), "filch_file_init");
 	receiver->in_flight = false;
-	receiver->samples = samples;
+	receiver->samples = options->samples;
+	apart_init(&receiver->apart, options->pin);
 	atomic_init(&receiver->sent_ns, 0);
 	atomic_init(&receiver->taken, 0);
 	histogram_init(&receiver->histogram);
@@ -142,12 +150,16 @@ receiver_feed(struct receiver *receiver)
 {
 	uint64_t one = 1;
 
-	for (unsigned i = 0; i < receiver->samples; i++) {
+	for (unsigned i = 0;; i++) {
+		apart_move(&receiver->apart);
 		do {
 			wake_pause_ns(PAUSE_NS);
 			/* Acquire pairs with the receiver's addition. */
 		} while (atomic_load_explicit(
 			     &receiver->taken, memory_order_acquire) != i);
+		if (receiver->histogram.count == receiver->samples) {
+			break;
+		}
 		/* Release: the receiver loads it after its read. */
 		atomic_store_explicit(
 		    &receiver->sent_ns, filch_now(), memory_order_release);
@@ -156,6 +168,7 @@ receiver_feed(struct receiver *receiver)
 			: 0,
 		    "write to an eventfd");
 	}
+	apart_fini(&receiver->apart);
 }
 
 static void
@@ -167,7 +180,7 @@ eventfd_measure(const struct wake_options *options, struct wake_report *report,
 	struct filch_executor *executor = wake_executor(options, report);
 	struct busy *busy = busy_start(executor, busy_count, &stop);
 
-	receiver_init(&receiver, options->samples);
+	receiver_init(&receiver, options);
 	filch_task_init(&receiver.task, receiver_poll, NULL);
 	wake_must(
 	    filch_executor_spawn_joinable(executor, &receiver.task), "spawn");
@@ -197,7 +210,10 @@ raw_receive(void *arg)
 {
 	struct receiver *receiver = arg;
 
-	for (unsigned i = 0; i < receiver->samples; i++) {
+	if (receiver->apart.matters) {
+		filch__cpus_pin(pthread_self(), 0);
+	}
+	while (receiver->histogram.count < receiver->samples) {
 		wake_must(read(receiver->file.fd, &receiver->buffer,
 			      sizeof(receiver->buffer)) < 0
 			? -errno
@@ -214,7 +230,7 @@ wake_eventfd_raw(const struct wake_options *options, struct wake_report *report)
 	static struct receiver receiver;
 	pthread_t thread;
 
-	receiver_init(&receiver, options->samples);
+	receiver_init(&receiver, options);
 	wake_must(-pthread_create(&thread, NULL, raw_receive, &receiver),
 	    "pthread_create");
 	receiver_feed(&receiver);

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "apart.h"
+
 #define PAUSE_NS 200000
 
 /* Takes note of each wake, and tells waker, if there is one. */
@@ -18,6 +20,7 @@ struct woken {
 	struct filch_task task;
 	struct filch_task *waker;
 	unsigned samples;
+	struct apart apart;
 	_Alignas(64) atomic_uint_fast64_t sent_ns; /* 0: nothing sent */
 	atomic_uint taken;
 	struct histogram histogram;
@@ -35,7 +38,9 @@ woken_poll(struct filch_task *task)
 	if (sent == 0) {
 		return (FILCH_PENDING);
 	}
-	histogram_record(&woken->histogram, now - sent);
+	if (apart_counts(&woken->apart)) {
+		histogram_record(&woken->histogram, now - sent);
+	}
 	bool last = woken->histogram.count == woken->samples;
 	atomic_fetch_add_explicit(&woken->taken, 1, memory_order_release);
 	if (woken->waker != NULL) {
@@ -47,10 +52,12 @@ woken_poll(struct filch_task *task)
 /* The caller's join handle keeps it alive until it has had all samples. */
 static void
 woken_start(struct woken *woken, struct filch_executor *executor,
-    struct filch_task *waker, unsigned samples)
+    struct filch_task *waker, const struct wake_options *options)
 {
 	woken->waker = waker;
-	woken->samples = samples;
+	woken->samples = options->samples;
+	/* A task that wakes is where its worker is. */
+	apart_init(&woken->apart, options->pin && waker == NULL);
 	atomic_init(&woken->sent_ns, 0);
 	atomic_init(&woken->taken, 0);
 	histogram_init(&woken->histogram);
@@ -81,13 +88,18 @@ wake_outside(const struct wake_options *options, struct wake_report *report)
 	static struct woken woken;
 	struct filch_executor *executor = wake_executor(options, report);
 
-	woken_start(&woken, executor, NULL, options->samples);
-	for (unsigned i = 0; i < options->samples; i++) {
+	woken_start(&woken, executor, NULL, options);
+	for (unsigned i = 0;; i++) {
+		apart_move(&woken.apart);
 		do {
 			wake_pause_ns(PAUSE_NS);
 		} while (woken_taken(&woken) != i);
+		if (woken.histogram.count == options->samples) {
+			break;
+		}
 		woken_send(&woken);
 	}
+	apart_fini(&woken.apart);
 	wake_must(filch_task_join(&woken.task), "join");
 	filch_executor_destroy(executor);
 	wake_figures_latency(report, &woken.histogram);
@@ -144,7 +156,7 @@ sender_poll(struct filch_task *task)
 
 static void
 task_measure(const struct wake_options *options, struct wake_report *report,
-    bool computes, unsigned samples)
+    bool computes)
 {
 	static struct woken woken;
 	static struct sender sender;
@@ -152,11 +164,11 @@ task_measure(const struct wake_options *options, struct wake_report *report,
 
 	sender = (struct sender){
 		.target = &woken,
-		.samples = samples,
+		.samples = options->samples,
 		.computes = computes,
 	};
 	filch_task_init(&sender.task, sender_poll, NULL);
-	woken_start(&woken, executor, &sender.task, samples);
+	woken_start(&woken, executor, &sender.task, options);
 	wake_must(
 	    filch_executor_spawn_joinable(executor, &sender.task), "spawn");
 	wake_must(filch_task_join(&woken.task), "join");
@@ -168,7 +180,7 @@ task_measure(const struct wake_options *options, struct wake_report *report,
 void
 wake_task(const struct wake_options *options, struct wake_report *report)
 {
-	task_measure(options, report, false, options->samples);
+	task_measure(options, report, false);
 }
 
 void
@@ -178,5 +190,5 @@ wake_across(const struct wake_options *options, struct wake_report *report)
 		wake_figure(report, "p50_ns", NAN);
 		return;
 	}
-	task_measure(options, report, true, options->samples);
+	task_measure(options, report, true);
 }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <functional>
 
+#include "apart.h"
 #include "arguments_cxx.hpp"
 #include "asio_peer.hpp"
 
@@ -25,6 +26,14 @@ public:
 	delays()
 	{
 		histogram_init(&histogram_);
+		apart_init(&apart_, false);
+	}
+	/* By the thread that sends. */
+	void
+	begin(const wake_arguments &a)
+	{
+		samples_ = a.samples;
+		apart_init(&apart_, a.pin);
 	}
 	void
 	send()
@@ -35,17 +44,25 @@ public:
 	arrive()
 	{
 		uint64_t sent = sent_.load(std::memory_order_acquire);
+		uint64_t now = workload_now_ns();
 
-		add(workload_now_ns() - sent);
+		if (apart_counts(&apart_)) {
+			add(now - sent);
+		}
 		sent_.store(0, std::memory_order_release);
 	}
-	/* A pause, or more until what was sent last has arrived. */
-	void
+	/*
+	 * A pause, or more until what was sent last has arrived.  False when
+	 * there are enough.
+	 */
+	bool
 	pause()
 	{
+		apart_move(&apart_);
 		do {
 			peer_pause_ns(PEER_PAUSE_NS);
 		} while (sent_.load(std::memory_order_acquire) != 0);
+		return histogram_.count != samples_;
 	}
 	void
 	add(uint64_t ns)
@@ -60,6 +77,8 @@ public:
 
 private:
 	histogram histogram_;
+	apart apart_;
+	unsigned samples_ = 0;
 	std::atomic<uint64_t> sent_{ 0 };
 };
 
@@ -81,14 +100,13 @@ eventfd_run(workers &pool, const wake_arguments &a, delays &delays)
 	};
 
 	receive();
-	for (unsigned i = 0; i < a.samples; i++) {
-		delays.pause();
+	delays.begin(a);
+	while (delays.pause()) {
 		delays.send();
 		if (write(descriptor.native_handle(), &one, sizeof(one)) < 0) {
 			peer_fail("asio", "eventfd: write", errno);
 		}
 	}
-	delays.pause();
 	std::atomic<bool> closed{ false };
 	asio::post(pool.context(0), [&] {
 		descriptor.cancel();
@@ -134,12 +152,11 @@ timer_run(workers &pool, const wake_arguments &a, delays &delays)
 void
 outside_run(workers &pool, const wake_arguments &a, delays &delays)
 {
-	for (unsigned i = 0; i < a.samples; i++) {
-		delays.pause();
+	delays.begin(a);
+	while (delays.pause()) {
 		delays.send();
 		asio::post(pool.context(0), [&] { delays.arrive(); });
 	}
-	delays.pause();
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "histogram.h"
 #include "peer.h"
 #include "uv_peer.h"
@@ -24,6 +25,7 @@ struct wake {
 	uv_async_t async;
 	struct wake_arguments arguments;
 	struct histogram histogram;
+	struct apart apart;
 	uint64_t due_ns;
 	int fd;
 	atomic_uint_fast64_t sent_ns; /* 0: has arrived */
@@ -48,7 +50,11 @@ arrive(void)
 	    atomic_load_explicit(&wake.sent_ns, memory_order_acquire);
 
 	if (sent != 0) {
-		histogram_record(&wake.histogram, peer_now_ns() - sent);
+		uint64_t now_ns = peer_now_ns();
+
+		if (apart_counts(&wake.apart)) {
+			histogram_record(&wake.histogram, now_ns - sent);
+		}
 		atomic_store_explicit(&wake.sent_ns, 0, memory_order_release);
 	}
 }
@@ -107,6 +113,7 @@ loop_main(void *context)
 static void
 pause_until_arrived(void)
 {
+	apart_move(&wake.apart);
 	do {
 		peer_pause_ns(PEER_PAUSE_NS);
 	} while (
@@ -118,8 +125,12 @@ feed(bool by_descriptor)
 {
 	uint64_t one = 1;
 
-	for (unsigned i = 0; i < wake.arguments.samples; i++) {
+	apart_init(&wake.apart, wake.arguments.pin);
+	for (;;) {
 		pause_until_arrived();
+		if (wake.histogram.count == wake.arguments.samples) {
+			break;
+		}
 		atomic_store_explicit(
 		    &wake.sent_ns, peer_now_ns(), memory_order_release);
 		if (!by_descriptor) {
@@ -128,7 +139,6 @@ feed(bool by_descriptor)
 			peer_fail("uv", "eventfd: write", errno);
 		}
 	}
-	pause_until_arrived();
 }
 
 int

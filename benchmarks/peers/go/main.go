@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 )
 
 func fail(format string, values ...any) {
@@ -32,26 +31,13 @@ func die(code int, format string, values ...any) {
 // the runtime are: Go has no way to give each of its threads a CPU.
 func pin(workers int) {
 	const done = "PEER_IS_PINNED"
-	var allowed, set [16]uint64
 
 	if os.Getenv(done) != "" {
 		return
 	}
-	affinity := func(call uintptr, mask *[16]uint64) {
-		_, _, errno := syscall.RawSyscall(call, 0, unsafe.Sizeof(*mask), uintptr(unsafe.Pointer(mask)))
-		if errno != 0 {
-			fail("affinity: %v", errno)
-		}
-	}
 	runtime.LockOSThread()
-	affinity(syscall.SYS_SCHED_GETAFFINITY, &allowed)
-	for cpu := 0; cpu < 64*len(allowed) && workers > 0; cpu++ {
-		if allowed[cpu/64]&(1<<(cpu%64)) != 0 {
-			set[cpu/64] |= 1 << (cpu % 64)
-			workers--
-		}
-	}
-	affinity(syscall.SYS_SCHED_SETAFFINITY, &set)
+	allowed := cpusAllowed()
+	setCPUs(allowed[:min(workers, len(allowed))])
 	fail("exec: %v", syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), done+"=1")))
 }
 

@@ -93,31 +93,37 @@ func eventfd(o *options, busyCount int) []figure {
 	var one [8]byte
 	file, fd := eventfdOpen()
 	stop := busy(busyCount)
+	runtime.LockOSThread()
+	apart := newApart(o.pin)
 
 	go func() {
 		var value [8]byte
-		for range o.samples {
+		for h.count.Load() != uint64(o.samples) {
 			if _, err := file.Read(value[:]); err != nil {
 				fail("read of an eventfd: %v", err)
 			}
-			h.record(uint64(nowNS() - sent.Load()))
+			now := nowNS()
+			if apart.counts() {
+				h.record(uint64(now - sent.Load()))
+			}
 			taken.Add(1)
 		}
 	}()
 	binary.NativeEndian.PutUint64(one[:], 1)
-	runtime.LockOSThread()
-	for i := range int64(o.samples) {
+	for i := int64(0); ; i++ {
+		apart.move()
 		for first := true; first || taken.Load() != i; first = false {
 			threadPause(pauseNS)
+		}
+		if h.count.Load() == uint64(o.samples) {
+			break
 		}
 		sent.Store(nowNS())
 		if _, err := syscall.Write(fd, one[:]); err != nil {
 			fail("write to an eventfd: %v", err)
 		}
 	}
-	for taken.Load() != int64(o.samples) {
-		threadPause(pauseNS)
-	}
+	apart.end()
 	runtime.UnlockOSThread()
 	stop.Store(true)
 	_ = file.Close()

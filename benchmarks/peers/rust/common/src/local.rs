@@ -144,19 +144,21 @@ fn busy<L: Local>(count: usize) -> &'static AtomicBool {
 }
 
 fn eventfd<L: Local>(options: &Options, busy_count: usize) -> Report {
-    let events = Events::leak();
-    let samples = options.samples;
+    let events = Events::fed(options);
     let fd = eventfd_open(0);
     let raw = fd.as_raw_fd();
     let (closing, closed) = std::sync::mpsc::channel::<()>();
     let thread = on_worker::<L, _>(options, 0, move || async move {
         let stop = busy::<L>(busy_count);
         let fd = L::eventfd(fd);
-        for _ in 0..samples {
+        loop {
             match L::read(&fd).await {
-                Ok(8) => events.take(),
+                Ok(8) => {}
                 Ok(bytes) => fail(format!("{bytes} bytes of an eventfd's 8")),
                 Err(error) => fail(format!("read of an eventfd: {error}")),
+            }
+            if !events.take() {
+                break;
             }
         }
         stop.store(true, Relaxed);
@@ -164,7 +166,7 @@ fn eventfd<L: Local>(options: &Options, busy_count: usize) -> Report {
         let _ = closed.recv();
     });
 
-    events.feed(samples, || eventfd_write(raw));
+    events.feed(|| eventfd_write(raw));
     drop(closing);
     join(thread);
     Report::latency(&events.histogram)
@@ -190,26 +192,27 @@ fn timer<L: Local>(options: &Options, busy_count: usize) -> Report {
 }
 
 fn outside<L: Local>(options: &Options) -> Report {
-    let events = Events::leak();
+    let events = Events::fed(options);
     let signal = Signal::leak();
-    let samples = options.samples;
     let thread = on_worker::<L, _>(options, 0, move || async move {
-        for _ in 0..samples {
+        loop {
             signal.receive().await;
-            events.take();
+            if !events.take() {
+                break;
+            }
         }
     });
 
-    events.feed(samples, || signal.send());
+    events.feed(|| signal.send());
     join(thread);
     Report::latency(&events.histogram)
 }
 
 /// The task that wakes sleeps, sends, and waits for the answer.
 fn task<L: Local>(options: &Options) -> Report {
-    let events = Events::leak();
-    let (there, back) = (Signal::leak(), Signal::leak());
     let samples = options.samples;
+    let events = Events::leak(samples);
+    let (there, back) = (Signal::leak(), Signal::leak());
     let thread = on_worker::<L, _>(options, 0, move || async move {
         L::spawn(async move {
             for _ in 0..samples {

@@ -103,6 +103,17 @@ fn set_cpus(cpus: &[usize]) {
     }
 }
 
+/// How many CPUs this process may use.
+pub fn cpus() -> usize {
+    allowed().len()
+}
+
+/// The CPU that the calling thread is on.
+pub fn cpu_now() -> usize {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::sched_getcpu() as usize }
+}
+
 /// The CPU of worker index.
 pub fn cpu(index: usize) -> usize {
     let cpus = allowed();

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::task::{Poll, Waker};
 
-use crate::system::{anonymous_bytes, now_ns, pause_ns, resident_bytes, usage_of_others};
+use crate::system::{self, anonymous_bytes, now_ns, pause_ns, resident_bytes, usage_of_others};
 use crate::{Histogram, Options, refuse, report};
 
 /// Between two events; the workers fall asleep within it.
@@ -65,14 +65,30 @@ pub fn run(peer: &str, version: &str, options: &Options, benches: &[(&str, Bench
 /// One event after another: when it was sent, and what its receiver saw.
 #[derive(Default)]
 pub struct Events {
+    samples: u64,
+    /// As in benchmarks/apart.h: the sender stands on a CPU by lot, and only
+    /// events that come to another one count.
+    apart: bool,
+    sender_cpu: AtomicUsize,
     sent_ns: AtomicU64,
     taken: AtomicU64,
     pub histogram: Histogram,
 }
 
 impl Events {
-    pub fn leak() -> &'static Self {
-        Box::leak(Box::default())
+    /// Those that feed() sends, from where it stands.
+    pub fn fed(options: &Options) -> &'static Self {
+        system::remember_cpus();
+        Box::leak(Box::new(Events {
+            samples: options.samples,
+            apart: options.pin && system::cpus() > 1,
+            ..Events::default()
+        }))
+    }
+
+    /// Those that a task sends.
+    pub fn leak(samples: u64) -> &'static Self {
+        Box::leak(Box::new(Events { samples, ..Events::default() }))
     }
 
     /// The sender's side, just before it sends.
@@ -80,12 +96,18 @@ impl Events {
         self.sent_ns.store(now_ns(), Release);
     }
 
-    /// The receiver's side, just after it got the event.
-    pub fn take(&self) {
+    /// The receiver's side, just after it got the event.  True while there are
+    /// more to come.
+    pub fn take(&self) -> bool {
         let now = now_ns();
+        let sent = self.sent_ns.load(Acquire);
 
-        self.histogram.record(now - self.sent_ns.load(Acquire));
+        if !self.apart || system::cpu_now() != self.sender_cpu.load(Relaxed) {
+            self.histogram.record(now - sent);
+        }
+        let more = self.histogram.count() != self.samples;
         self.taken.fetch_add(1, Release);
+        more
     }
 
     pub fn taken(&self) -> u64 {
@@ -93,19 +115,27 @@ impl Events {
     }
 
     /// From this plain thread, each when the one before has arrived.
-    pub fn feed(&self, samples: u64, mut send: impl FnMut()) {
-        for i in 0..samples {
+    pub fn feed(&self, mut send: impl FnMut()) {
+        let mut random = 1u32;
+
+        for i in 0.. {
+            if self.apart {
+                random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+                let index = (random >> 16) as usize % system::cpus();
+                system::pin(index);
+                self.sender_cpu.store(system::cpu(index), Relaxed);
+            }
             loop {
                 pause_ns(PAUSE_NS);
                 if self.taken() == i {
                     break;
                 }
             }
+            if self.histogram.count() == self.samples {
+                break;
+            }
             self.stamp();
             send();
-        }
-        while self.taken() != samples {
-            pause_ns(PAUSE_NS);
         }
     }
 }

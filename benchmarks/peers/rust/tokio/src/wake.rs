@@ -48,34 +48,31 @@ fn busy(runtime: &Runtime, count: usize) -> Arc<AtomicBool> {
     stop
 }
 
-async fn eventfd_receive(fd: OwnedFd, events: &Events, samples: u64) -> std::io::Result<()> {
+async fn eventfd_receive(fd: OwnedFd, events: &Events) -> std::io::Result<()> {
     // SAFETY: an OwnedFd gives the same descriptor until it is dropped.
     let fd = unsafe { AsyncFd::register(fd)? };
 
-    for _ in 0..samples {
-        loop {
-            let mut guard = fd.readable().await?;
-            if let Ok(result) = guard.try_io(|fd| eventfd_read(fd.as_raw_fd())) {
-                result?;
-                break;
+    loop {
+        let mut guard = fd.readable().await?;
+        if let Ok(result) = guard.try_io(|fd| eventfd_read(fd.as_raw_fd())) {
+            result?;
+            if !events.take() {
+                return Ok(());
             }
         }
-        events.take();
     }
-    Ok(())
 }
 
 fn eventfd(options: &Options, busy_count: usize) -> Report {
     let runtime = runtime(options);
     let stop = busy(&runtime, busy_count);
-    let events = Events::leak();
-    let samples = options.samples;
+    let events = Events::fed(options);
     let fd = eventfd_open(libc::EFD_NONBLOCK);
     let raw = fd.as_raw_fd();
 
     // Its task closes the descriptor only after the last event.
-    let receiver = runtime.spawn(async move { eventfd_receive(fd, events, samples).await });
-    events.feed(samples, || eventfd_write(raw));
+    let receiver = runtime.spawn(async move { eventfd_receive(fd, events).await });
+    events.feed(|| eventfd_write(raw));
     match runtime.block_on(receiver) {
         Ok(Ok(())) => stop.store(true, Relaxed),
         _ => fail("the receiver of events failed"),
@@ -105,20 +102,18 @@ fn timer(options: &Options, busy_count: usize) -> Report {
 }
 
 /// A task that notes each wake; answer is told of it.
-fn woken(
-    runtime: &Runtime,
-    events: &'static Events,
-    samples: u64,
-    answer: Arc<Notify>,
-) -> Arc<Notify> {
+fn woken(runtime: &Runtime, events: &'static Events, answer: Arc<Notify>) -> Arc<Notify> {
     let notify = Arc::new(Notify::new());
     let wakes = notify.clone();
 
     runtime.spawn(async move {
-        for _ in 0..samples {
+        loop {
             wakes.notified().await;
-            events.take();
+            let more = events.take();
             answer.notify_one();
+            if !more {
+                break;
+            }
         }
     });
     notify
@@ -126,20 +121,20 @@ fn woken(
 
 fn outside(options: &Options) -> Report {
     let runtime = runtime(options);
-    let events = Events::leak();
-    let notify = woken(&runtime, events, options.samples, Arc::new(Notify::new()));
+    let events = Events::fed(options);
+    let notify = woken(&runtime, events, Arc::new(Notify::new()));
 
-    events.feed(options.samples, || notify.notify_one());
+    events.feed(|| notify.notify_one());
     Report::latency(&events.histogram)
 }
 
 /// The task that wakes sleeps, sends, and waits for the answer.
 fn task(options: &Options) -> Report {
     let runtime = runtime(options);
-    let events = Events::leak();
-    let answer = Arc::new(Notify::new());
-    let notify = woken(&runtime, events, options.samples, answer.clone());
     let samples = options.samples;
+    let events = Events::leak(samples);
+    let answer = Arc::new(Notify::new());
+    let notify = woken(&runtime, events, answer.clone());
     let sender = runtime.spawn(async move {
         for _ in 0..samples {
             sleep(Duration::from_nanos(PAUSE_NS)).await;
@@ -160,7 +155,7 @@ fn idle_runtime(options: &Options) -> Report {
     let runtime = runtime(options);
     let fd = eventfd_open(libc::EFD_NONBLOCK);
 
-    runtime.spawn(async { eventfd_receive(fd, Events::leak(), 1).await });
+    runtime.spawn(async { eventfd_receive(fd, Events::leak(1)).await });
     runtime.spawn(sleep_task());
     idle(options)
 }
