@@ -295,15 +295,17 @@ def show_list():
 def take_part(field, options, directory, stem):
     """Measure, print and keep; the exit code."""
     with open(directory / f"{stem}.jsonl", "w", encoding="utf-8") as lines:
+        if options.counts:
+            text, failed = counts.main(field, lines)
+            (directory / f"{stem}.md").write_text(text, encoding="utf-8")
+            show(text)
+            say(f"{directory}/{stem}.jsonl and .md")
+            return 1 if failed else 0
         begun = os.getloadavg()[0]
         busy = busy_share()
         if busy > BUSY:
             say(f"others use {100 * busy:.0f} % of the CPUs: figures will be "
                 "theirs, too")
-        if options.counts:
-            code = counts.main(field, lines)
-            say(lines.name)
-            return code
         bench = Bench(field, [row for name in options.only for row in
                               workloads.rows(name, options.quick)], lines)
         complete = bench.go()

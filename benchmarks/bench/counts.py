@@ -11,10 +11,12 @@ import shutil
 
 from . import file
 from .contestants import Field
-from .progress import say
+from .progress import Progress, say
 from .runner import Failed, machine, output
 
 FEW, MANY = 50000, 250000
+# What a count takes, roughly.
+SECONDS = 3
 # Depth, and whether reads are past the cache: of a file that is memory itself,
 # since a read under valgrind takes so long that filch does each on its worker,
 # where without it would give them to the ring together.
@@ -116,7 +118,7 @@ def has_memory():
 
 
 def main(field: Field, lines):
-    """The table; whether a count failed."""
+    """The table, and whether a count failed."""
     with contextlib.ExitStack() as stack:
         names = {False: field.options.read_file}
         if has_memory():
@@ -133,17 +135,18 @@ def table(field, lines, names):
               for what, counters in COUNTERS.items()}
     programs = {"filch": [field.own("filch"), "bench"],
                 "raw_uring": [field.own("raw_uring")]}
+    reads = [read for read in READS if read[1] in names]
     failed = False
-    print(f"{machine()}; {options.workers} workers; hot 4 KiB reads; in user "
-          "space but for the system calls; counted by "
-          + ", ".join(f"{by or 'nobody'} ({what})"
-                      for what, (by, _) in chosen.items())
-          + "; the cache is one of 4 KiB\n")
-    print(f"| QD | program | {' | '.join(chosen)} |\n|---|---|"
-          + "---|" * len(chosen))
-    for depth, direct in READS:
-        if direct not in names:
-            continue
+    text = [f"{machine()}; {options.workers} workers; hot 4 KiB reads; in user "
+            "space but for the system calls; counted by "
+            + ", ".join(f"{by or 'nobody'} ({what})"
+                        for what, (by, _) in chosen.items())
+            + "; the cache is one of 4 KiB", "",
+            f"| QD | program | {' | '.join(chosen)} |",
+            "|---|---|" + "---|" * len(chosen)]
+    count = len(reads) * len(programs) * len(chosen)
+    progress = Progress(count, SECONDS * count)
+    for depth, direct in reads:
         kind = f"{depth}, by the ring" if direct else depth
         for label, program in programs.items():
             command = program + [
@@ -153,9 +156,10 @@ def table(field, lines, names):
                 f"--workers={options.workers}", f"--seed={options.seed}",
                 "--output=json"]
             found = {}
-            for what, (_, count) in chosen.items():
+            for what, (_, counter) in chosen.items():
+                progress.step(f"counts, QD {kind}: {label}", what)
                 try:
-                    found[what] = each(count, command) if count else None
+                    found[what] = each(counter, command) if counter else None
                 except Failed as error:
                     say(f"{label} QD {kind}: {what}: {error}")
                     found[what] = None
@@ -165,10 +169,11 @@ def table(field, lines, names):
                 "per_operation": found,
                 "by": {what: by for what, (by, _) in chosen.items()},
                 **field.facts}), file=lines, flush=True)
-            print(f"| {kind} | {label} | "
-                  + " | ".join(shown(found[what], DIGITS[what])
-                               for what in chosen) + " |", flush=True)
-    return 1 if failed else 0
+            text.append(f"| {kind} | {label} | "
+                        + " | ".join(shown(found[what], DIGITS[what])
+                                     for what in chosen) + " |")
+    progress.end()
+    return "\n".join(text) + "\n", failed
 
 
 def shown(value, digits):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What is going on, on standard error: a line that changes on a terminal,
-elsewhere one a workload."""
+elsewhere one for each part of the whole."""
 import shutil
 import sys
 import time
