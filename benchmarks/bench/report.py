@@ -37,7 +37,8 @@ def colour(label):
 
 
 class Report:
-    """Lines, in the order in which they were first heard of."""
+    """Lines, in the order in which they were first heard of, with the programs
+    that are in them."""
 
     def __init__(self, samples):
         self.samples = samples
@@ -56,8 +57,6 @@ class Report:
             if entry[1] == name and entry[2].path == figure.path:
                 if label not in entry[3]:
                     entry[3].append(label)
-                    entry[3].sort(key=lambda name: (
-                        name != "filch", not name.startswith("filch")))
                 return
         self.lines.append((workload, name, figure, [label]))
 
@@ -84,10 +83,17 @@ class Report:
         return theirs / ours if ours > 0 else float("inf")
 
     def best(self, name, figure, labels):
-        medians = {label: self.samples.median(self.key(name, figure, label))
-                   for label in labels}
-        choose = max if figure.more else min
-        return choose(medians, key=medians.get)
+        return self.ranked(name, figure, labels)[0]
+
+    def ranked(self, name, figure, labels):
+        """The best first."""
+        return sorted(labels, reverse=figure.more, key=lambda label:
+                      self.samples.median(self.key(name, figure, label)))
+
+    def shown(self, name, figure, labels):
+        """In the order of the table: filch and its other ways, then others."""
+        return sorted(self.ranked(name, figure, labels), key=lambda label: (
+            label != "filch", not label.startswith("filch")))
 
     def markdown(self, head):
         text = [head, "", "| row | figure | program | median (spread) "
@@ -95,7 +101,7 @@ class Report:
         for _, name, figure, labels in self.lines:
             best = self.best(name, figure, labels)
             better = "more" if figure.more else "less"
-            for index, label in enumerate(labels):
+            for index, label in enumerate(self.shown(name, figure, labels)):
                 ratio = self.ratio(name, figure, label)
                 value = self.samples.text(self.key(name, figure, label),
                                           figure.scale, figure.digits)
@@ -127,9 +133,7 @@ class Report:
         rows = []
         for _, name, figure, labels in lines:
             rows.append((name,))
-            for label in sorted(labels, reverse=figure.more, key=lambda label:
-                                self.samples.median(
-                                    self.key(name, figure, label))):
+            for label in self.ranked(name, figure, labels):
                 key = self.key(name, figure, label)
                 values = [number / figure.scale
                           for number in self.samples.values[key]]
