@@ -55,7 +55,7 @@ fn worker(core: Core) {
         false => Placement::Unbound,
     })
     .ring_depth(options.iodepth.next_power_of_two().max(128))
-    .io_memory((2 * options.iodepth * options.bs).max(10 << 20))
+    .io_memory((options.iodepth * options.bs).max(10 << 20))
     .make();
     let executor = match executor {
         Ok(executor) => executor,
