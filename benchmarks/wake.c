@@ -157,8 +157,9 @@ static void
 report_json(const struct bench *bench, const struct wake_options *given,
     const struct wake_report *report)
 {
-	printf("{\"program\":\"wake\",\"bench\":\"%s\",\"workers\":%u",
-	    bench->name, given->workers);
+	printf("{\"program\":\"wake\",\"bench\":\"%s\",\"workers\":%u"
+	       ",\"pin\":%d",
+	    bench->name, given->workers, given->pin);
 	if (report->driver != NULL) {
 		printf(",\"driver\":\"%s\"", report->driver);
 	}

@@ -322,25 +322,46 @@ wake_timer_busy(const struct wake_options *options, struct wake_report *report)
 	timer_measure(options, report, options->workers * BUSY_PER_WORKER);
 }
 
-void
-wake_timer_raw(const struct wake_options *options, struct wake_report *report)
-{
-	static struct sleeper sleeper;
+/* On a thread of its own, so that what is set ends with it. */
+struct raw_sleeper {
+	struct sleeper sleeper;
+	bool pin;
+};
 
-	sleeper_init(&sleeper, options->samples);
+static void *
+raw_sleep(void *arg)
+{
+	struct raw_sleeper *raw = arg;
+	struct sleeper *sleeper = &raw->sleeper;
+
+	if (raw->pin) {
+		filch__cpus_pin(pthread_self(), 0);
+	}
 	/* As exact as the kernel can; the default is 50 us late. */
 	wake_must(prctl(PR_SET_TIMERSLACK, 1UL) < 0 ? -errno : 0, "prctl");
-	for (unsigned i = 0; i < options->samples; i++) {
-		uint64_t deadline = sleeper_deadline(&sleeper);
+	while (sleeper->histogram.count < sleeper->samples) {
+		uint64_t deadline = sleeper_deadline(sleeper);
 		struct timespec until = {
 			.tv_sec = (time_t)(deadline / 1000000000),
 			.tv_nsec = (long)(deadline % 1000000000),
 		};
 
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-		histogram_record(&sleeper.histogram, filch_now() - deadline);
+		histogram_record(&sleeper->histogram, filch_now() - deadline);
 	}
-	/* 0: as it was, for the threads that other benchmarks create. */
-	wake_must(prctl(PR_SET_TIMERSLACK, 0UL) < 0 ? -errno : 0, "prctl");
-	wake_figures_latency(report, &sleeper.histogram);
+	return (NULL);
+}
+
+void
+wake_timer_raw(const struct wake_options *options, struct wake_report *report)
+{
+	static struct raw_sleeper raw;
+	pthread_t thread;
+
+	sleeper_init(&raw.sleeper, options->samples);
+	raw.pin = options->pin;
+	wake_must(
+	    -pthread_create(&thread, NULL, raw_sleep, &raw), "pthread_create");
+	pthread_join(thread, NULL);
+	wake_figures_latency(report, &raw.sleeper.histogram);
 }
