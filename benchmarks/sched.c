@@ -48,6 +48,7 @@ static const struct bench benches[] = {
 	    (uint64_t)SCHED_YIELDERS *SCHED_YIELDS },
 	{ "ping_pong", sched_ping_pong, SCHED_PINGS },
 	{ "skynet_1M", sched_skynet_1M, SCHED_SKYNET_LEAVES },
+	{ "skynet_1M_join", sched_skynet_1M_join, SCHED_SKYNET_LEAVES },
 };
 
 void

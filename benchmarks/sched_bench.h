@@ -81,6 +81,7 @@ uint64_t sched_chained_spawn(struct filch_executor *executor);
 uint64_t sched_yield_many(struct filch_executor *executor);
 uint64_t sched_ping_pong(struct filch_executor *executor);
 uint64_t sched_skynet_1M(struct filch_executor *executor);
+uint64_t sched_skynet_1M_join(struct filch_executor *executor);
 
 /* Operations in a round. */
 #define SCHED_MANY          10000U

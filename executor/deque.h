@@ -171,6 +171,18 @@ filch__deque_pop_newest(struct filch__deque *deque)
 	return (item);
 }
 
+/* Owner: take item back if it is the newest one, and nobody else has it. */
+static inline bool
+filch__deque_take_back(struct filch__deque *deque, const void *item)
+{
+	/* relaxed: only this thread writes bottom, and the slots */
+	uint64_t newest = filch__u64_load_relaxed(&deque->bottom) - 1;
+
+	return (
+	    filch__ptr_load_relaxed(filch__deque_slot(deque, newest)) == item &&
+	    filch__deque_pop_newest(deque) != NULL);
+}
+
 /* Owner, first in first out.  NULL if it is empty. */
 static inline void *
 filch__deque_pop_oldest(struct filch__deque *deque)

@@ -44,8 +44,10 @@ static int workers_start(struct filch_executor *);
 static void workers_stop(struct filch_executor *, unsigned);
 static void executor_give_up_queued(struct filch_executor *);
 static void executor_free(struct filch_executor *);
-static int executor_spawn(
+static inline int executor_spawn(
     struct filch_executor *, struct filch_task *, uint64_t);
+static int executor_spawn_outside(
+    struct filch_executor *, struct filch_task *, uint64_t) FILCH__NOINLINE;
 
 /* ---- creating ---- */
 
@@ -302,6 +304,10 @@ filch_executor_spawn_joinable(
 	return (executor_spawn(executor, task, 2 * FILCH__TASK_REF));
 }
 
+/*
+ * The way of a task that spawns others is short and calls nothing, which is
+ * why the other way stands apart.
+ */
 static int
 executor_spawn(
     struct filch_executor *executor, struct filch_task *task, uint64_t refs)
@@ -310,20 +316,26 @@ executor_spawn(
 
 	filch__require(task->priv.state == FILCH__TASK_REF,
 	    "a task is initialised, and spawned once");
-	if (worker != NULL && worker->executor == executor) {
-		/* its own poll is alive, so no shutdown can overtake it */
-		if (filch__executor_state(executor) !=
-		    FILCH__EXECUTOR_RUNNING) {
-			return (-ESHUTDOWN);
-		}
-		filch__counter_add(&worker->counters.spawned, 1);
-		task->priv.executor = executor;
-		/* relaxed: the queue publishes it */
-		filch__u64_store_relaxed(
-		    &task->priv.state, refs | FILCH__TASK_SCHEDULED);
-		filch__worker_push_spawned(worker, task);
-		return (0);
+	if (worker == NULL || worker->executor != executor) {
+		return (executor_spawn_outside(executor, task, refs));
 	}
+	/* its own poll is alive, so no shutdown can overtake it */
+	if (filch__executor_state(executor) != FILCH__EXECUTOR_RUNNING) {
+		return (-ESHUTDOWN);
+	}
+	filch__counter_add(&worker->counters.spawned, 1);
+	task->priv.executor = executor;
+	/* relaxed: the queue publishes it */
+	filch__u64_store_relaxed(
+	    &task->priv.state, refs | FILCH__TASK_SCHEDULED);
+	filch__worker_push_spawned(worker, task);
+	return (0);
+}
+
+static int
+executor_spawn_outside(
+    struct filch_executor *executor, struct filch_task *task, uint64_t refs)
+{
 	if (filch__injector_count(&executor->injector) >=
 	    executor->options.injector_capacity) {
 		return (-EAGAIN);
@@ -343,6 +355,23 @@ executor_spawn(
 	filch__injector_push(&executor->injector, task, task, 1);
 	filch__worker_notify(executor);
 	return (0);
+}
+
+bool
+filch_executor_unspawn(struct filch_executor *executor, struct filch_task *task)
+{
+	struct filch__worker *worker = filch__worker_current;
+
+	if (worker == NULL || worker->executor != executor ||
+	    !filch__deque_take_back(&worker->spawned, task)) {
+		return (false);
+	}
+	/* relaxed: nobody else has the task */
+	filch__u64_store_relaxed(&task->priv.state, FILCH__TASK_REF);
+	/* as if it had never been: the poll that spawned it is alive [EX3] */
+	filch__counter_add(&worker->counters.spawned, UINT64_MAX);
+	filch__worker_took_back(worker);
+	return (true);
 }
 
 int

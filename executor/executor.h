@@ -121,9 +121,12 @@ extern FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
 /* ---- worker.c ---- */
 
 void *filch__worker_main(void *arg);
-/* Queue a task spawned, or woken, by the task that runs on this worker. */
-void filch__worker_push_spawned(struct filch__worker *, struct filch_task *);
+/* The lane has no room for task: half of it goes into the injector. */
+void filch__worker_spill_spawned(struct filch__worker *, struct filch_task *);
+/* Queue a task woken by the task that runs on this worker. */
 void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
+/* Tell a peer of what is queued, if anything is. */
+void filch__worker_tell_of_queued(struct filch__worker *);
 /* Wake a peer if one sleeps and nobody searches. */
 void filch__worker_notify(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
@@ -193,6 +196,30 @@ void filch__executor_advance(
 void filch__executor_signal_shutdown(struct filch_executor *executor);
 /* Make every worker look at the state. */
 void filch__executor_wake_workers(struct filch_executor *executor);
+
+/* Queue a task spawned by the task that runs on this worker. */
+static inline void
+filch__worker_push_spawned(
+    struct filch__worker *worker, struct filch_task *task)
+{
+	worker->notify = true;
+	if (filch__unlikely(!filch__deque_push(&worker->spawned, task))) {
+		filch__worker_spill_spawned(worker, task);
+	}
+}
+
+/*
+ * The task that runs on this worker has taken one back, and goes on with that,
+ * which may take long: peers are told of the others if one of them looks
+ * asleep.  If not, they are told when the poll ends, as ever.
+ */
+static inline void
+filch__worker_took_back(struct filch__worker *worker)
+{
+	if (worker->notify && filch__idle_is_wanting(&worker->executor->idle)) {
+		filch__worker_tell_of_queued(worker);
+	}
+}
 
 static inline enum filch__executor_state
 filch__executor_state(const struct filch_executor *executor)

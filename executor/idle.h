@@ -147,6 +147,17 @@ filch__idle_claim(struct filch__idle *idle)
 	return (filch__idle_claim_slow(idle));
 }
 
+/* Any thread, for a publisher who may as well wait: would it wake somebody? */
+static inline bool
+filch__idle_is_wanting(const struct filch__idle *idle)
+{
+	/* relaxed: a hint */
+	uint64_t word = filch__u64_load_relaxed(&idle->word);
+
+	return (filch__idle_word_searching(word) == 0 &&
+	    filch__idle_word_parked(word) != 0);
+}
+
 /* Any thread: how many sleep. */
 static inline uint32_t
 filch__idle_parked(const struct filch__idle *idle)

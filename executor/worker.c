@@ -84,13 +84,10 @@ filch_worker_index(void)
 /* ---- queues ---- */
 
 void
-filch__worker_push_spawned(
+filch__worker_spill_spawned(
     struct filch__worker *worker, struct filch_task *task)
 {
-	if (filch__unlikely(!filch__deque_push(&worker->spawned, task))) {
-		worker_spill(worker, &worker->spawned, task);
-	}
-	worker->notify = true;
+	worker_spill(worker, &worker->spawned, task);
 }
 
 void
@@ -336,9 +333,14 @@ worker_tell_peers(struct filch__worker *worker)
 	    !filch__deque_is_empty(&worker->woken)) {
 		worker->notify = true;
 	}
-	if (!worker->notify) {
-		return;
+	if (worker->notify) {
+		filch__worker_tell_of_queued(worker);
 	}
+}
+
+void
+filch__worker_tell_of_queued(struct filch__worker *worker)
+{
 	worker->notify = false;
 	if (!filch__deque_is_empty(&worker->spawned) ||
 	    !filch__deque_is_empty(&worker->woken) ||

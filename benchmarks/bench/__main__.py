@@ -92,10 +92,7 @@ class Bench:
         for one in found:
             name, label = row.name, contestant.label
             if row.workload == "sched":
-                # Another way of the same peer's is a program of its own.
-                bench = one["bench"].removesuffix("_join")
-                name += f" {bench}"
-                label += one["bench"][len(bench):].replace("_", " ")
+                name += f" {one['bench']}"
             print(json.dumps({
                 "round": index, "row": name, "program": label,
                 "command": words(contestant.command, contestant.environment),

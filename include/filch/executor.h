@@ -167,6 +167,22 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
     struct filch_executor *executor, struct filch_task *task);
 
 /*
+ * Take back the task that this poll spawned last and has not taken back, if
+ * nobody has begun it; its work may then be done by a plain call.  So a task
+ * that splits its work spawns the parts, does one itself and takes back what
+ * nobody has stolen meanwhile: fork and join, at the price of a queue.
+ *
+ * Returns  true: task is as filch_task_init() left it, and its release
+ *          function is not called.  False: another worker has it, or will run
+ *          it; or others were spawned after it, or too many for the queue.
+ * Memory   task was spawned with filch_executor_spawn(), on executor, by the
+ *          poll that runs now or what it calls.
+ * Threads  a worker of executor, in a poll (else false).
+ */
+FILCH_NODISCARD FILCH_API bool filch_executor_unspawn(
+    struct filch_executor *executor, struct filch_task *task);
+
+/*
  * Spawn task and wait on this thread until it has finished.
  *
  * Returns  0; the errors of filch_executor_spawn() and filch_task_join().

@@ -45,7 +45,9 @@ struct lifo_lane : rl::test_suite<lifo_lane<thieves>, thieves + 1> {
 			push(1);
 			take(filch__deque_pop_newest(&deque));
 			push(2);
-			take(filch__deque_pop_newest(&deque));
+			if (filch__deque_take_back(&deque, &items[2])) {
+				items[2].take();
+			}
 			take(filch__deque_pop_newest(&deque));
 			push(3);
 		} else {

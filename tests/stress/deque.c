@@ -91,7 +91,11 @@ owner_run(uint64_t *random)
 				sum += take(spilt[k]);
 			}
 		}
-		if (stress_random(random) % 3 == 0) {
+		if (!is_fifo && stress_random(random) % 4 == 0) {
+			if (filch__deque_take_back(&deque, &items[i])) {
+				sum += take(&items[i]);
+			}
+		} else if (stress_random(random) % 3 == 0) {
 			sum += owner_pop(stress_random(random));
 		}
 	}

@@ -21,14 +21,14 @@ grep -q '^mixed .*open at [0-9]* operations a second' "$work/out" ||
 
 run 0 --quick --only=sched --peers= --bin="$bin" --output="$work/results"
 for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
-	yield_many ping_pong skynet_1M; do
+	yield_many ping_pong skynet_1M skynet_1M_join; do
 	for where in free pinned; do
 		grep -q "^| sched $where $bench .*filch.* 1.00 |$" \
 			"$work/out" || fail "no row for $bench, $where"
 	done
 done
 ! grep -q 'best of those' "$work/out" || fail "targets without others to judge by"
-jq -es 'length == 12 and all(.found.ns_per_op > 0 and .seed == 1
+jq -es 'length == 14 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.cpu | length) > 0 and .cores > 0 and (.kernel | length) > 0
 	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
 	fail "the results"
@@ -47,7 +47,7 @@ jq -c 'if .program == "filch" and .row == "sched free skynet_1M"
 run 0 --table="$work/before" --against="$work/before"
 grep -q '^| sched pinned skynet_1M | ns | peer | .* | 1.00 | ' "$work/out" ||
 	fail "--table: no targets"
-grep -q "^| the scheduler's ns | every peer | .* | 1.00 | [0-9]* of 12 |$" \
+grep -q "^| the scheduler's ns | every peer | .* | 1.00 | [0-9]* of 14 |$" \
 	"$work/out" || fail "--table: no line for all rows of a target"
 run 1 --table="$work/after" --against="$work/before"
 grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
