@@ -328,10 +328,21 @@ FILCH__ATOMIC_DEFINE(ptr, void *, ptr)
 FILCH__ATOMIC_DEFINE_ADD(u32, uint32_t, 32)
 FILCH__ATOMIC_DEFINE_ADD(u64, uint64_t, 64)
 
+/*
+ * On x86 a locked instruction on a line that is here anyway is a full fence as
+ * well, for 2 ns instead of the 16 and more of the MFENCE that ck takes: that
+ * one is for write-combined memory too, and lets no later instruction begin.
+ */
 static inline void
 filch__fence_seq_cst(void)
 {
+#if defined(__x86_64__)
+	uint64_t here = 0;
+
+	(void)ck_pr_faa_64(&here, 0);
+#else
 	ck_pr_fence_memory();
+#endif
 }
 
 static inline void
