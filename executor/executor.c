@@ -353,7 +353,7 @@ executor_spawn_outside(
 	filch__u64_store_relaxed(
 	    &task->priv.state, refs | FILCH__TASK_SCHEDULED);
 	filch__injector_push(&executor->injector, task, task, 1);
-	filch__worker_notify(executor);
+	filch__worker_notify_injected(executor);
 	return (0);
 }
 
@@ -421,7 +421,7 @@ filch__executor_schedule(
 	}
 	task->priv.next = NULL;
 	filch__injector_push(&executor->injector, task, task, 1);
-	filch__worker_notify(executor);
+	filch__worker_notify_injected(executor);
 	/* [EX2] pairs with filch_executor_destroy */
 	(void)filch__u64_add_seq_cst(&executor->entrants, UINT64_MAX);
 }

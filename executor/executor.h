@@ -129,6 +129,8 @@ void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
 void filch__worker_tell_of_queued(struct filch__worker *);
 /* Wake a peer if one sleeps and nobody searches. */
 void filch__worker_notify(struct filch_executor *executor);
+/* The same, for what the injector has: its push was the fence [IJ3]. */
+void filch__worker_notify_injected(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
 bool filch__executor_has_work(const struct filch_executor *executor);
 

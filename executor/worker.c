@@ -176,11 +176,16 @@ filch__executor_has_work(const struct filch_executor *executor)
 void
 filch__worker_notify(struct filch_executor *executor)
 {
-	int sleeper;
-
 	/* [WK2] pairs with worker_park */
 	filch__fence_seq_cst();
-	sleeper = filch__idle_claim(&executor->idle);
+	filch__worker_notify_injected(executor);
+}
+
+void
+filch__worker_notify_injected(struct filch_executor *executor)
+{
+	int sleeper = filch__idle_claim(&executor->idle);
+
 	if (sleeper >= 0) {
 		executor->reactor.driver->wake(
 		    executor->workers[sleeper].shard);
