@@ -40,8 +40,10 @@ static struct filch_task *worker_take_injected(
     struct filch__worker *, uint64_t);
 static struct filch_task *worker_take_oldest(struct filch__worker *);
 static void worker_tell_peers(struct filch__worker *);
+static inline void worker_tell_of_queued(struct filch__worker *);
 static struct filch_task *worker_search(struct filch__worker *) FILCH__NOINLINE;
-static void worker_found_work(struct filch__worker *);
+static inline void worker_found_work(struct filch__worker *);
+static void worker_end_search(struct filch__worker *) FILCH__NOINLINE;
 static void worker_rest(struct filch__worker *) FILCH__NOINLINE;
 static void worker_park(struct filch__worker *);
 static void worker_spill(
@@ -339,12 +341,12 @@ worker_tell_peers(struct filch__worker *worker)
 		worker->notify = true;
 	}
 	if (worker->notify) {
-		filch__worker_tell_of_queued(worker);
+		worker_tell_of_queued(worker);
 	}
 }
 
-void
-filch__worker_tell_of_queued(struct filch__worker *worker)
+static inline void
+worker_tell_of_queued(struct filch__worker *worker)
 {
 	worker->notify = false;
 	if (!filch__deque_is_empty(&worker->spawned) ||
@@ -352,6 +354,12 @@ filch__worker_tell_of_queued(struct filch__worker *worker)
 	    !filch__injector_is_empty(&worker->executor->injector)) {
 		filch__worker_notify(worker->executor);
 	}
+}
+
+void
+filch__worker_tell_of_queued(struct filch__worker *worker)
+{
+	worker_tell_of_queued(worker);
 }
 
 /* ---- stealing ---- */
@@ -414,18 +422,23 @@ worker_search(struct filch__worker *worker)
 	return (task);
 }
 
+static inline void
+worker_found_work(struct filch__worker *worker)
+{
+	if (filch__unlikely(worker->searching)) {
+		worker_end_search(worker);
+	}
+}
+
 /*
  * Leave the search; the last one to do so sees to it that others look on.  Its
  * own queues need no look: of what it put there it tells peers itself.
  */
 static void
-worker_found_work(struct filch__worker *worker)
+worker_end_search(struct filch__worker *worker)
 {
 	struct filch_executor *executor = worker->executor;
 
-	if (!worker->searching) {
-		return;
-	}
 	worker->searching = false;
 	if (filch__idle_end_search(&executor->idle) &&
 	    executor_has_work_beside(executor, worker)) {
