@@ -7,8 +7,9 @@
 
 /* ---- yield_many ---- */
 
+/* Each in lines of its own: neighbours may run on different workers. */
 struct yielder {
-	struct filch_task task;
+	_Alignas(SCHED_CACHE_LINE) struct filch_task task;
 	struct sched_group *group;
 	unsigned left;
 };
