@@ -37,7 +37,7 @@ class Bench:
                      for row in rows]
         self.report = Report(Samples())
         self.failures = {}
-        self.refusals = {}  # peers by row
+        self.refusals = {}  # rows by peer
         self.lines = lines  # where the JSON Lines go
         self.progress = Progress(*self.expected())
 
@@ -62,7 +62,7 @@ class Bench:
         """What it printed; a program that failed is not tried again."""
         name = words(contestant.command, contestant.environment)
         if name in self.failures or \
-                contestant.label in self.refusals.get(row.name, ()):
+                row.name in self.refusals.get(contestant.label, ()):
             return []
         try:
             if missing(contestant):
@@ -76,8 +76,8 @@ class Bench:
             return found
         except Refused as error:
             if not self.is_ours(contestant):
-                self.refusals.setdefault(row.name, []).append(
-                    contestant.label)
+                self.refusals.setdefault(contestant.label, []).append(
+                    row.name)
                 return []
             self.failures[name] = (row.name, str(error))
         except (Failed, OSError) as error:
@@ -308,8 +308,8 @@ def take_part(field, options, directory, stem):
         complete = bench.go()
     text = bench.report.markdown(head(options, begun))
     text += targets.markdown(bench.report)
-    for row, labels in bench.refusals.items():
-        text += f"\nCannot do {row}: {', '.join(labels)}\n"
+    for label, rows in bench.refusals.items():
+        text += f"\n{label} cannot do: {', '.join(rows)}\n"
     for row, reason in bench.failures.values():
         text += f"\nNot run: {row}: {reason}\n"
     (directory / f"{stem}.md").write_text(text, encoding="utf-8")

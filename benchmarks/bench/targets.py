@@ -104,9 +104,10 @@ def markdown(report):
              "best row | target | rows that meet it |",
              "|---|---|---|---|---|"]
     for target, rows in judged(report):
+        own = "" if target.own == "filch" else f" ({target.own})"
         for name, figure, best, ratio in rows:
-            text.append(f"| {name} | {figure.text} | {best} | {ratio:.2f} | "
-                        f"{target.least:.2f} | "
+            text.append(f"| {name}{own} | {figure.text} | {best} | "
+                        f"{ratio:.2f} | {target.least:.2f} | "
                         f"{'yes' if ratio >= target.least else '**no**'} |")
         ratios = [ratio for *_, ratio in rows]
         met = sum(ratio >= target.least for ratio in ratios)
