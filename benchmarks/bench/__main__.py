@@ -331,7 +331,7 @@ def head(options, begun):
         if {"read", "mixed"} & set(options.only) else ""
     command = shlex.join(["scripts/bench", *sys.argv[1:]])
     return (f"{machine()}; {options.workers} workers; {rounds}{timed}; load "
-            f"{begun:.2f} before: `{command}`.  Bold is the best of a row.")
+            f"{begun:.2f} before: `{command}`.")
 
 
 def has_fallen(options, report):
@@ -346,7 +346,7 @@ def has_fallen(options, report):
 
 def show_table(options):
     report = kept.load(options.table)
-    show(report.markdown(f"{options.table}.  Bold is the best of a row.")
+    show(report.markdown(f"{options.table}.")
          + targets.markdown(report))
     return 1 if has_fallen(options, report) else 0
 

@@ -9,6 +9,8 @@ from .workloads import value
 # Values further apart than this are drawn to a logarithmic scale.
 APART = 20
 KINDS = ("open", "hot", "direct", "free", "pinned")  # of rows, a plot each
+LEGEND = ("Bold is the best of a row, of which more or less is better as "
+          "it says; x filch is a median by filch's.")
 LINE = 18  # pixels a bar of a plot, and a heading
 
 
@@ -96,7 +98,7 @@ class Report:
             label != "filch", not label.startswith("filch")))
 
     def markdown(self, head):
-        text = [head, "", "| row | figure | program | median (spread) "
+        text = [head, LEGEND, "", "| row | figure | program | median (spread) "
                 "| x filch |", "|---|---|---|---|---|"]
         for _, name, figure, labels in self.lines:
             best = self.best(name, figure, labels)
