@@ -216,8 +216,7 @@ def parse():
     parser.add_argument("--only", metavar="WORKLOAD[,...]",
                         default=",".join(workloads.NAMES),
                         help="some of " + ", ".join(workloads.NAMES))
-    parser.add_argument("--peers", metavar="PEER[,...]",
-                        default=",".join(PEERS), help="some of "
+    parser.add_argument("--peers", metavar="PEER[,...]", help="some of "
                         + ", ".join(PEERS) + "; empty for none")
     parser.add_argument("--rounds", type=int, metavar="N",
                         help="how often each row is run: 3, or 1 with --quick")
@@ -251,7 +250,8 @@ def parse():
                         "build/bench/")
     options = parser.parse_args()
     options.only = choices(parser, "--only", options.only, workloads.NAMES)
-    options.peers = choices(parser, "--peers", options.peers, PEERS)
+    options.peers = list(PEERS) if options.peers is None else named(
+        choices(parser, "--peers", options.peers, PEERS), options.only)
     if not options.only:
         parser.error("--only: must name a workload")
     quick = options.quick
@@ -275,6 +275,14 @@ def choices(parser, option, text, known):
             parser.error(f"{option}: '{name}' must be one of "
                          + ",".join(known))
     return found
+
+
+def named(wanted, workloads_wanted):
+    """Of peers that were asked for by name, a word if there is no use."""
+    for peer in wanted:
+        if not PEERS[peer][1] & set(workloads_wanted):
+            say(f"{peer} takes no part in {', '.join(workloads_wanted)}")
+    return wanted
 
 
 def show(text):
