@@ -20,8 +20,8 @@
  *
  * The shard's lock covers all the rest: the submission queue's tail, the
  * completion queue's head, the queue of waiting operations and the state of
- * operations.  Entries are published one by one as they are filled and handed
- * over together by io_uring_enter(2).  The kernel reads only what is
+ * operations.  Entries are published when they are filled, those of a list at
+ * once, and handed over together by io_uring_enter(2).  The kernel reads only what is
  * published, and takes a lock of its own, so entering needs none of ours.
  *
  * Only the worker and the reactor thread hand entries over: on the thread that
@@ -99,7 +99,7 @@ uring_open(struct filch__reactor *reactor)
 		reactor->shards[i].driver = &driver->shards[i];
 	}
 	if (result == 0) {
-		result = filch__uring_probe(driver);
+		result = filch__uring_probe(driver, count);
 	}
 	if (result == 0) {
 		reactor->driver_state = driver;
@@ -206,12 +206,6 @@ uring_close(struct filch__reactor *reactor)
 	free(driver);
 }
 
-static inline struct filch__uring *
-uring_driver(struct filch__shard *shard)
-{
-	return (shard->reactor->driver_state);
-}
-
 /* ---- entries ---- */
 
 void
@@ -267,17 +261,25 @@ filch__uring_entry_get(struct filch__uring_shard *us)
 	return (sqe);
 }
 
+/* Show so many more entries to the kernel.  Lock held. */
+static void
+entries_publish(struct filch__uring_shard *us, unsigned count)
+{
+	us->sq_tail += count;
+	/* relaxed: changed under the lock */
+	filch__u32_store_relaxed(
+	    &us->in_flight, filch__u32_load_relaxed(&us->in_flight) + count);
+	/* [US1] release: the kernel's acquire of the tail sees the entries */
+	filch__u32_store_release(us->ring.sq.ktail, us->sq_tail);
+}
+
 /* Lock held. */
 void
 filch__uring_entry_publish(
     struct filch__uring_shard *us, struct io_uring_sqe *sqe, uint64_t user_data)
 {
 	sqe->user_data = user_data;
-	us->sq_tail++;
-	filch__u32_store_relaxed(&us->in_flight,
-	    filch__u32_load_relaxed(&us->in_flight) + 1); /* relaxed: lock */
-	/* [US1] release: the kernel's acquire of the tail sees the entry */
-	filch__u32_store_release(us->ring.sq.ktail, us->sq_tail);
+	entries_publish(us, 1);
 }
 
 /* ---- submitting ---- */
@@ -300,9 +302,9 @@ filch__uring_wait_take_out(struct filch__uring_shard *us, struct filch_op *op)
 	filch__u32_store_relaxed(&op->priv.state, FILCH__OP_TAKEN_OUT);
 }
 
-/* Move what was gathered to the end of the waiting, in order.  Lock held. */
-void
-filch__uring_gathered_take(struct filch__uring_shard *us)
+/* What was gathered, as a list in order of submission.  Lock held. */
+static struct filch_op *
+gathered_list(struct filch__uring_shard *us)
 {
 	/* [UG1] pairs with uring_submit */
 	struct filch_op *op = filch__ptr_exchange_acq_rel(&us->gathered, NULL);
@@ -315,19 +317,83 @@ filch__uring_gathered_take(struct filch__uring_shard *us)
 		first = op;
 		op = next;
 	}
-	while (first != NULL) {
-		op = first;
-		first = op->priv.next;
+	return (first);
+}
+
+static void
+wait_push_list(struct filch__uring_shard *us, struct filch_op *list)
+{
+	while (list != NULL) {
+		struct filch_op *op = list;
+
+		list = op->priv.next;
 		filch__uring_wait_push(us, op);
 	}
+}
+
+/* Move what was gathered to the end of the waiting, in order.  Lock held. */
+void
+filch__uring_gathered_take(struct filch__uring_shard *us)
+{
+	wait_push_list(us, gathered_list(us));
+}
+
+/* Say in an entry what op asks for; it is not published yet.  Lock held. */
+static inline void
+entry_give(struct io_uring_sqe *sqe, struct filch_op *op)
+{
+	filch__uring_entry_fill(op, sqe);
+	/* release [OP1]: who cancels sees the operation's shard */
+	filch__u32_store_release(&op->priv.state, FILCH__OP_KERNEL);
+}
+
+/*
+ * Give entries to the operations of a list as far as there is room as it is,
+ * and show them to the kernel all at once; returns the rest.  Lock held.
+ */
+static struct filch_op *
+issue_list(struct filch__uring_shard *us, struct filch_op *list)
+{
+	/* relaxed: changed under the lock */
+	unsigned in_flight = filch__u32_load_relaxed(&us->in_flight);
+	unsigned room = us->ring.sq.ring_entries - filch__uring_pending(us);
+	unsigned first = us->sq_tail;
+	unsigned tail = first;
+
+	if (in_flight >= us->in_flight_max) {
+		return (list);
+	}
+	if (room > us->in_flight_max - in_flight) {
+		room = us->in_flight_max - in_flight;
+	}
+	while (list != NULL && tail - first < room) {
+		struct io_uring_sqe *sqe =
+		    &us->ring.sq.sqes[tail & us->ring.sq.ring_mask];
+		struct filch_op *op = list;
+
+		list = op->priv.next;
+		memset(sqe, 0, sizeof(*sqe));
+		entry_give(sqe, op);
+		sqe->user_data = (uint64_t)(uintptr_t)op | FILCH__URING_OP;
+		tail++;
+	}
+	entries_publish(us, tail - first);
+	return (list);
 }
 
 void
 filch__uring_issue(struct filch__uring_shard *us)
 {
+	struct filch_op *list = gathered_list(us);
 	struct io_uring_sqe *sqe;
 
-	filch__uring_gathered_take(us);
+	if (us->waiting.head == NULL) {
+		if (list == NULL) {
+			return;
+		}
+		list = issue_list(us, list);
+	}
+	wait_push_list(us, list);
 	/* relaxed: changed under the lock */
 	while (us->waiting.head != NULL &&
 	    filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max &&
@@ -335,16 +401,14 @@ filch__uring_issue(struct filch__uring_shard *us)
 		struct filch_op *op = us->waiting.head;
 
 		filch__op_queue_remove(&us->waiting, op);
-		filch__uring_entry_fill(op, sqe);
-		/* release [OP1]: who cancels sees the operation's shard */
-		filch__u32_store_release(&op->priv.state, FILCH__OP_KERNEL);
+		entry_give(sqe, op);
 		filch__uring_entry_publish(
 		    us, sqe, (uint64_t)(uintptr_t)op | FILCH__URING_OP);
 	}
 }
 
 /* Submit op only if there is room for it now. */
-static void
+static FILCH__NOINLINE void
 submit_nowait(struct filch__shard *shard, struct filch_op *op)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
@@ -369,24 +433,28 @@ submit_nowait(struct filch__shard *shard, struct filch_op *op)
 	}
 }
 
+static FILCH__NOINLINE void
+submit_to_pool(struct filch__shard *shard, struct filch_op *op)
+{
+	if (op->priv.opcode != FILCH_OP_CALL) {
+		/* [ST1] a counter of many threads */
+		(void)filch__u64_add_acq_rel(
+		    &shard->counters.fallbacks[FILCH_FALLBACK_NO_OPCODE], 1);
+	}
+	filch__pool_submit(&shard->reactor->pool, op);
+}
+
 static void
 uring_submit(struct filch__shard *shard, struct filch_op *op)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
 	void *top;
 
-	if (!uring_driver(shard)->opcode_works[op->priv.opcode]) {
-		if (op->priv.opcode != FILCH_OP_CALL) {
-			/* [ST1] a counter of many threads */
-			(void)filch__u64_add_acq_rel(
-			    &shard->counters
-				 .fallbacks[FILCH_FALLBACK_NO_OPCODE],
-			    1);
-		}
-		filch__pool_submit(&shard->reactor->pool, op);
+	if (filch__unlikely((us->opcodes >> op->priv.opcode & 1) == 0)) {
+		submit_to_pool(shard, op);
 		return;
 	}
-	if ((op->priv.flags & FILCH_OP_NOWAIT) != 0) {
+	if (filch__unlikely((op->priv.flags & FILCH_OP_NOWAIT) != 0)) {
 		submit_nowait(shard, op);
 		return;
 	}
@@ -396,7 +464,7 @@ uring_submit(struct filch__shard *shard, struct filch_op *op)
 	top = filch__ptr_load_relaxed(&us->gathered);
 	do {
 		op->priv.next = top;
-		/* [UG1] pairs with gathered_take */
+		/* [UG1] pairs with gathered_list */
 	} while (!filch__ptr_cas_acq_rel(&us->gathered, &top, op));
 }
 

@@ -45,6 +45,7 @@ struct filch__uring_shard {
 	unsigned sq_tail;       /* (l) published */
 	filch__u32 in_flight;   /* (l) written; entries to be completed */
 	unsigned in_flight_max; /* (i) */
+	uint32_t opcodes;       /* (i) a bit for each that the kernel has */
 	struct filch__op_queue waiting;           /* (l) for room */
 	int eventfd;                              /* (i) */
 	uint64_t eventfd_value;                   /* the kernel's */
@@ -55,7 +56,6 @@ struct filch__uring_shard {
 
 struct filch__uring {
 	struct filch__uring_shard *shards; /* (i) */
-	bool opcode_works[FILCH_OP_COUNT]; /* (i) */
 	struct filch__lock lock;
 	bool files_sparse;                       /* (l) tables are there */
 	bool memory_sparse;                      /* (l) */
@@ -139,7 +139,7 @@ int filch__uring_source_cancel(struct filch__registration *registration);
  * Find out which operations the kernel has an opcode for; the pool does the
  * others.  Returns 0 or -errno: without an answer the rings are not for us.
  */
-int filch__uring_probe(struct filch__uring *driver);
+int filch__uring_probe(struct filch__uring *driver, unsigned shard_count);
 /* Say in an empty entry what op asks for. */
 void filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe);
 /* What the kernel wrote behind stat, as fields. */

@@ -24,7 +24,7 @@
  * pool those of a pipe could not be cancelled, so its rings are not for us.
  */
 int
-filch__uring_probe(struct filch__uring *driver)
+filch__uring_probe(struct filch__uring *driver, unsigned shard_count)
 {
 	static const struct {
 		enum filch_opcode opcode;
@@ -45,6 +45,7 @@ filch__uring_probe(struct filch__uring *driver)
 	};
 	struct io_uring_probe *probe =
 	    calloc(1, sizeof(*probe) + PROBE_OPS * sizeof(probe->ops[0]));
+	uint32_t opcodes = 0;
 	size_t i;
 	int result;
 
@@ -58,10 +59,14 @@ filch__uring_probe(struct filch__uring *driver)
 		return (result == -EINVAL ? -ENOSYS : result);
 	}
 	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
-		driver->opcode_works[map[i].opcode] =
-		    io_uring_opcode_supported(probe, map[i].kernel) != 0;
+		if (io_uring_opcode_supported(probe, map[i].kernel)) {
+			opcodes |= UINT32_C(1) << map[i].opcode;
+		}
 	}
 	free(probe);
+	for (i = 0; i < shard_count; i++) {
+		driver->shards[i].opcodes = opcodes;
+	}
 	return (0);
 }
 
@@ -72,7 +77,7 @@ transfer_size(size_t size)
 	    size > FILCH_TRANSFER_MAX ? FILCH_TRANSFER_MAX : (unsigned)size);
 }
 
-static void
+static inline void
 op_prepare_transfer(struct filch_op *op, struct io_uring_sqe *sqe)
 {
 	static const uint8_t opcodes[] = {
@@ -81,22 +86,26 @@ op_prepare_transfer(struct filch_op *op, struct io_uring_sqe *sqe)
 		[FILCH_OP_READV] = IORING_OP_READV,
 		[FILCH_OP_WRITEV] = IORING_OP_WRITEV,
 	};
-	bool vector = op->priv.opcode == FILCH_OP_READV ||
-	    op->priv.opcode == FILCH_OP_WRITEV;
-	bool write = op->priv.opcode == FILCH_OP_WRITE ||
-	    op->priv.opcode == FILCH_OP_WRITEV;
+	static const uint8_t fixed[] = {
+		[FILCH_OP_READ] = IORING_OP_READ_FIXED,
+		[FILCH_OP_WRITE] = IORING_OP_WRITE_FIXED,
+	};
+	unsigned kind = op->priv.opcode;
 
-	sqe->opcode = opcodes[op->priv.opcode];
+	sqe->opcode = opcodes[kind];
 	sqe->off = op->priv.offset;
 	sqe->addr = (uint64_t)(uintptr_t)op->priv.a.source;
-	sqe->len = vector ? (unsigned)op->priv.b.iov_count
-			  : transfer_size(op->priv.b.size);
-	if (op->priv.buffer_index > 0 && !vector) {
-		sqe->opcode =
-		    write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
-		sqe->buf_index = (uint16_t)(op->priv.buffer_index - 1);
+	if (kind >= FILCH_OP_READV) {
+		sqe->len = (unsigned)op->priv.b.iov_count;
+	} else {
+		sqe->len = transfer_size(op->priv.b.size);
+		if (op->priv.buffer_index > 0) {
+			sqe->opcode = fixed[kind];
+			sqe->buf_index = (uint16_t)(op->priv.buffer_index - 1);
+		}
 	}
-	if (write && (op->priv.flags & FILCH_OP_DSYNC) != 0) {
+	if (filch__unlikely((op->priv.flags & FILCH_OP_DSYNC) != 0) &&
+	    (kind == FILCH_OP_WRITE || kind == FILCH_OP_WRITEV)) {
 		sqe->rw_flags = RWF_DSYNC;
 	}
 }
@@ -147,13 +156,11 @@ filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe)
 			sqe->flags |= IOSQE_FIXED_FILE;
 		}
 	}
-	switch ((enum filch_opcode)op->priv.opcode) {
-	case FILCH_OP_READ:
-	case FILCH_OP_WRITE:
-	case FILCH_OP_READV:
-	case FILCH_OP_WRITEV:
+	if (filch__likely(op->priv.opcode <= FILCH_OP_WRITEV)) {
 		op_prepare_transfer(op, sqe);
-		break;
+		return;
+	}
+	switch ((enum filch_opcode)op->priv.opcode) {
 	case FILCH_OP_FSYNC:
 	case FILCH_OP_FDATASYNC:
 		sqe->opcode = IORING_OP_FSYNC;
@@ -180,11 +187,15 @@ filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe)
 	case FILCH_OP_RENAME:
 		op_prepare_path(op, sqe);
 		break;
+	case FILCH_OP_READ:
+	case FILCH_OP_WRITE:
+	case FILCH_OP_READV:
+	case FILCH_OP_WRITEV:
 	case FILCH_OP_TRUNCATE:
 	case FILCH_OP_MLOCK:
 	case FILCH_OP_CALL:
 	case FILCH_OP_COUNT:
-		filch__assert(false); /* an operation of the pool */
+		filch__assert(false); /* done above, or the pool's */
 	}
 }
 

@@ -58,6 +58,18 @@ cqe_prefetch(const struct io_uring_cqe *cqe)
 	filch__prefetch(op + offsetof(struct filch_op, priv.batch));
 }
 
+/* The operation that an entry ends, if there is nothing more to it. */
+static inline struct filch_op *
+cqe_plain(const struct io_uring_cqe *cqe)
+{
+	struct filch_op *op = (struct filch_op *)(uintptr_t)cqe->user_data;
+
+	return ((cqe->user_data & FILCH__URING_TAG_MASK) == FILCH__URING_OP &&
+		    cqe->res >= 0 && op->priv.opcode != FILCH_OP_STAT
+		? op
+		: NULL);
+}
+
 /*
  * Make the worker, which is stuck, post its completions: the interrupt that
  * membarrier(2) sends to all CPUs of the program ends in the kernel's look at
@@ -97,7 +109,8 @@ filch__uring_reap(struct filch__shard *shard)
 	struct filch_op *refused = NULL;
 	unsigned head;
 	unsigned tail;
-	unsigned count = 0;
+	unsigned count;
+	unsigned plain = 0;
 	bool is_foreign = filch__shard_current != shard;
 
 	if (filch__uring_cq_is_empty(us) && cq_held_back(us) == 0) {
@@ -112,27 +125,31 @@ filch__uring_reap(struct filch__shard *shard)
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US1] acquire: the kernel wrote the entries before its tail */
 	tail = filch__u32_load_acquire(us->ring.cq.ktail);
-	while (head != tail && count < REAP_BATCH_MAX) {
-		struct filch_op *op = cqe_take(shard, us, &cqes[head & mask]);
+	count = tail - head < REAP_BATCH_MAX ? tail - head : REAP_BATCH_MAX;
+	for (tail = head + count; head != tail; head++) {
+		const struct io_uring_cqe *cqe = &cqes[head & mask];
+		struct filch_op *op = cqe_plain(cqe);
 
-		head++;
-		count++;
-		cqe_prefetch(&cqes[(head + PREFETCH_AHEAD) & mask]);
-		if (op == NULL) {
+		cqe_prefetch(&cqes[(head + 1 + PREFETCH_AHEAD) & mask]);
+		if (filch__likely(op != NULL)) {
+			op->priv.result = cqe->res;
+			plain++;
+		} else if ((op = cqe_take(shard, us, cqe)) == NULL) {
 			continue;
-		}
-		if (filch__unlikely(
-			op->priv.pool_tried == FILCH__URING_POOL_NEXT)) {
+		} else if (op->priv.pool_tried == FILCH__URING_POOL_NEXT) {
 			op->priv.pool_tried = FILCH__URING_POOL_TRIED;
 			op->priv.next = refused;
 			refused = op;
 			continue;
 		}
 		filch__prefetch(op->priv.task);
-		op->priv.next = NULL;
 		*done_end = op;
 		done_end = &op->priv.next;
 	}
+	*done_end = NULL;
+	/* relaxed: changed under the lock */
+	filch__u32_store_relaxed(
+	    &us->in_flight, filch__u32_load_relaxed(&us->in_flight) - plain);
 	/* [US1] release: the kernel may use the entries again */
 	filch__u32_store_release(us->ring.cq.khead, head);
 	if (us->waiting.head != NULL) {
