@@ -108,6 +108,7 @@ batch_start(struct filch_batch *batch, struct filch__shard *shard,
 		    filch__u32_load_relaxed(&op->priv.state) == FILCH__OP_IDLE,
 		    "an element was prepared, and is in one batch");
 		op->priv.batch = batch;
+		op->priv.flags |= FILCH__OP_BATCHED;
 		if (filch__op_start(shard, op, task)) {
 			ended++;
 		} else {
@@ -146,7 +147,7 @@ batch_finish(struct filch_batch *batch, struct filch__shard *shard)
 		filch__assert(filch__u32_load_relaxed(&op->priv.state) ==
 		    FILCH__OP_DONE); /* relaxed: [BA1] ordered it */
 		filch__u32_store_relaxed(&op->priv.state, FILCH__OP_SPENT);
-		op->priv.batch = NULL;
+		op->priv.flags &= (uint8_t)~FILCH__OP_BATCHED;
 		failed += op->priv.result < 0;
 		filch__counter_add(
 		    &shard->counters.operations[op->priv.opcode], 1);

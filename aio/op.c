@@ -25,7 +25,7 @@ static bool op_read_inline(struct filch__shard *, struct filch_op *);
 static void op_ask_to_end(struct filch_op *);
 static bool op_is_misplaced(const struct filch_op *);
 static void op_expire(struct filch_timer *, struct filch__expired *);
-static void op_finish(struct filch_op *);
+static inline void op_finish(struct filch_op *);
 
 void
 filch_op_init_read(struct filch_op *op, struct filch_file *file, void *buffer,
@@ -177,13 +177,10 @@ op_prepare(
 	op->priv.file = file;
 	op->priv.a.path = NULL;
 	op->priv.result = 0;
-	op->priv.batch = NULL;
 	op->priv.cancel_asked = 0;
 	op->priv.stop_asked = 0;
 	op->priv.pool_tried = 0;
 	op->priv.pool_stop = 0;
-	op->priv.timed_out = 0;
-	op->priv.timer.priv.deadline_ns = FILCH_NEVER;
 }
 
 void
@@ -195,7 +192,8 @@ filch_op_set_flags(struct filch_op *op, unsigned flags)
 		/* refused, its descriptor would leak */
 		flags &= ~(unsigned)FILCH_OP_NOWAIT;
 	}
-	op->priv.flags = (uint8_t)flags;
+	op->priv.flags &= (uint8_t)~FILCH__OP_USER_FLAGS;
+	op->priv.flags |= (uint8_t)(flags & FILCH__OP_USER_FLAGS);
 }
 
 void
@@ -203,9 +201,25 @@ filch_op_set_deadline(struct filch_op *op, uint64_t deadline_ns)
 {
 	filch__require(op->priv.state == FILCH__OP_IDLE,
 	    "a deadline is set before the first poll");
-	if (op->priv.opcode != FILCH_OP_CLOSE) {
+	op->priv.flags &= (uint8_t)~FILCH__OP_TIMED;
+	if (op->priv.opcode != FILCH_OP_CLOSE && deadline_ns != FILCH_NEVER) {
+		op->priv.flags |= FILCH__OP_TIMED;
+		op->priv.timed_out = 0;
 		filch__timer_init(&op->priv.timer, deadline_ns, op_expire);
 	}
+}
+
+/* It is in flight; or it was not prepared. */
+static enum filch_poll
+op_poll_early(struct filch_op *op, struct filch_task *task, uint32_t state)
+{
+	filch__require(
+	    state != FILCH__OP_SPENT, "its result was taken; prepare it anew");
+	if (filch__task_has_cancel(task) && !op->priv.cancel_asked) {
+		op->priv.cancel_asked = 1;
+		filch_op_cancel(op);
+	}
+	return (FILCH_PENDING);
 }
 
 enum filch_poll
@@ -215,18 +229,10 @@ filch_op_poll(struct filch_op *op, struct filch_task *task, int64_t *ret_result)
 	/* [OP1] pairs with op_finish */
 	uint32_t state = filch__u32_load_acquire(&op->priv.state);
 
-	/* the task will most likely prepare it again */
-	filch__prefetch(&op->priv.batch);
 	filch__require(shard != NULL, "an operation is polled by its task");
-	filch__require(
-	    state != FILCH__OP_SPENT, "its result was taken; prepare it anew");
-	if (state != FILCH__OP_IDLE && state != FILCH__OP_DONE) {
-		if (filch__unlikely(filch__task_has_cancel(task)) &&
-		    !op->priv.cancel_asked) {
-			op->priv.cancel_asked = 1;
-			filch_op_cancel(op);
-		}
-		return (FILCH_PENDING);
+	if (filch__unlikely(
+		state != FILCH__OP_IDLE && state != FILCH__OP_DONE)) {
+		return (op_poll_early(op, task, state));
 	}
 	if (filch__unlikely(shard->budget == 0)) {
 		filch__counter_add(&shard->counters.yields, 1);
@@ -235,6 +241,8 @@ filch_op_poll(struct filch_op *op, struct filch_task *task, int64_t *ret_result)
 	if (state == FILCH__OP_IDLE && !filch__op_start(shard, op, task)) {
 		return (FILCH_PENDING);
 	}
+	/* the task will most likely prepare it again */
+	filch__prefetch(&op->priv.batch);
 	shard->budget--;
 	filch__counter_add(&shard->counters.operations[op->priv.opcode], 1);
 	*ret_result = op->priv.result;
@@ -248,7 +256,7 @@ filch__op_start(
     struct filch__shard *shard, struct filch_op *op, struct filch_task *task)
 {
 	struct filch__reactor *reactor = shard->reactor;
-	bool timed = op->priv.timer.priv.deadline_ns != FILCH_NEVER;
+	bool timed = (op->priv.flags & FILCH__OP_TIMED) != 0;
 
 	if (filch__unlikely(op_is_refused(shard, op, task, &op->priv.result))) {
 		goto done;
@@ -268,7 +276,7 @@ filch__op_start(
 	}
 	op->priv.shard = shard;
 	op->priv.task = task;
-	if (op->priv.batch == NULL) {
+	if ((op->priv.flags & FILCH__OP_BATCHED) == 0) {
 		filch__task_hold(task);
 	}
 	if (timed) {
@@ -405,20 +413,17 @@ filch__op_complete(struct filch_op *list)
 	}
 }
 
+/* Say what became of an operation that failed, or opened a file. */
 static void
-op_finish(struct filch_op *op)
+op_settle(struct filch_op *op)
 {
 	struct filch__shard *shard = op->priv.shard;
-	struct filch_batch *batch = op->priv.batch;
-	struct filch_task *task = op->priv.task;
 
-	if (op->priv.timer.priv.deadline_ns != FILCH_NEVER) {
-		(void)filch__timers_remove(&op->priv.timer);
-	}
 	if (op->priv.result == -ECANCELED) {
 		if (filch__reactor_is_stopping(shard->reactor)) {
 			op->priv.result = -ESHUTDOWN;
-		} else if (filch__u32_load_relaxed(&op->priv.timed_out) != 0) {
+		} else if ((op->priv.flags & FILCH__OP_TIMED) != 0 &&
+		    filch__u32_load_relaxed(&op->priv.timed_out) != 0) {
 			/* relaxed: the lock of the timers orders it */
 			op->priv.result = -ETIMEDOUT;
 		}
@@ -430,9 +435,27 @@ op_finish(struct filch_op *op)
 			(void)close(fd);
 		}
 	}
+}
+
+static inline void
+op_finish(struct filch_op *op)
+{
+	struct filch_task *task = op->priv.task;
+	struct filch_batch *batch = NULL;
+
+	if (filch__unlikely((op->priv.flags & FILCH__OP_BATCHED) != 0)) {
+		batch = op->priv.batch;
+	}
+	if (filch__unlikely((op->priv.flags & FILCH__OP_TIMED) != 0)) {
+		(void)filch__timers_remove(&op->priv.timer);
+	}
+	if (filch__unlikely(
+		op->priv.result < 0 || op->priv.opcode == FILCH_OP_OPEN)) {
+		op_settle(op);
+	}
 	/* [OP1] pairs with filch_op_poll: op is the task's from here on */
 	filch__u32_store_release(&op->priv.state, FILCH__OP_DONE);
-	if (batch != NULL) {
+	if (filch__unlikely(batch != NULL)) {
 		filch__batch_element_done(batch);
 	} else {
 		filch__task_wake_held(task);

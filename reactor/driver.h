@@ -38,6 +38,17 @@ enum filch__op_state {
 	FILCH__OP_SPENT         /* result was taken */
 };
 
+/*
+ * In op->priv.flags beside those of the user: what else there is to op, so that
+ * one with neither is carried out without a look at its second line.
+ */
+enum {
+	FILCH__OP_USER_FLAGS =
+	    FILCH_OP_NOWAIT | FILCH_OP_NO_INLINE | FILCH_OP_DSYNC,
+	FILCH__OP_TIMED = 1 << 6,  /* its timer has a deadline */
+	FILCH__OP_BATCHED = 1 << 7 /* its batch is told, instead of its task */
+};
+
 struct filch__driver {
 	enum filch_driver_kind kind;
 	const char *system; /* what it uses of the system, for people */
