@@ -48,6 +48,8 @@ static inline int executor_spawn(
     struct filch_executor *, struct filch_task *, uint64_t);
 static int executor_spawn_outside(
     struct filch_executor *, struct filch_task *, uint64_t) FILCH__NOINLINE;
+static void executor_schedule_outside(
+    struct filch_executor *, struct filch_task *) FILCH__NOINLINE;
 
 /* ---- creating ---- */
 
@@ -394,22 +396,30 @@ filch__executor_schedule(
 	struct filch__worker *worker = filch__worker_current;
 	struct filch_task *displaced;
 
-	if (worker != NULL && worker->executor == executor) {
-		/* relaxed: only this worker puts tasks into the slot */
-		if (worker->reaping &&
-		    (!worker->urgent ||
-			filch__ptr_load_relaxed(&worker->lifo) != NULL)) {
-			filch__worker_push_woken(worker, task);
-			return;
-		}
-		/* [WK1] pairs with the thief's exchange */
-		displaced = filch__ptr_exchange_acq_rel(&worker->lifo, task);
-		if (displaced != NULL) {
-			filch__worker_push_woken(worker, displaced);
-			worker->notify = true;
-		}
+	if (filch__unlikely(worker == NULL || worker->executor != executor)) {
+		executor_schedule_outside(executor, task);
 		return;
 	}
+	/* relaxed: only this worker puts tasks into the slot */
+	if (worker->reaping &&
+	    (!worker->urgent ||
+		filch__ptr_load_relaxed(&worker->lifo) != NULL)) {
+		filch__worker_push_woken(worker, task);
+		return;
+	}
+	/* [WK1] pairs with the thief's exchange */
+	displaced = filch__ptr_exchange_acq_rel(&worker->lifo, task);
+	if (displaced != NULL) {
+		filch__worker_push_woken(worker, displaced);
+		worker->notify = true;
+	}
+}
+
+/* The same on a thread that is none of its workers. */
+static void
+executor_schedule_outside(
+    struct filch_executor *executor, struct filch_task *task)
+{
 	/* [EX2] pairs with filch_executor_destroy */
 	(void)filch__u64_add_seq_cst(&executor->entrants, 1);
 	if (filch__executor_state_after_entry(executor) ==
@@ -462,7 +472,7 @@ filch_executor_destroy(struct filch_executor *executor)
 			   FILCH_SHUTDOWN_IMMEDIATE, FILCH_NEVER) == 0,
 	    "a worker does not destroy its own executor");
 	workers_stop(executor, executor->worker_count);
-	/* [EX2] pairs with filch__executor_schedule */
+	/* [EX2] pairs with executor_schedule_outside */
 	while (filch__u64_load_seq_cst(&executor->entrants) != 0) {
 		sched_yield();
 	}

@@ -123,8 +123,7 @@ extern FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
 void *filch__worker_main(void *arg);
 /* The lane has no room for task: half of it goes into the injector. */
 void filch__worker_spill_spawned(struct filch__worker *, struct filch_task *);
-/* Queue a task woken by the task that runs on this worker. */
-void filch__worker_push_woken(struct filch__worker *, struct filch_task *);
+void filch__worker_spill_woken(struct filch__worker *, struct filch_task *);
 /* Tell a peer of what is queued, if anything is. */
 void filch__worker_tell_of_queued(struct filch__worker *);
 /* Wake a peer if one sleeps and nobody searches. */
@@ -133,6 +132,15 @@ void filch__worker_notify(struct filch_executor *executor);
 void filch__worker_notify_injected(struct filch_executor *executor);
 bool filch__worker_has_work(const struct filch__worker *worker);
 bool filch__executor_has_work(const struct filch_executor *executor);
+
+/* Queue a task woken by the task that runs on this worker. */
+static inline void
+filch__worker_push_woken(struct filch__worker *worker, struct filch_task *task)
+{
+	if (filch__unlikely(!filch__deque_push(&worker->woken, task))) {
+		filch__worker_spill_woken(worker, task);
+	}
+}
 
 /* ---- drive.c ---- */
 

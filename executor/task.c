@@ -151,7 +151,7 @@ task_ended(struct filch_task *task)
 
 /* ---- waking ---- */
 
-static void
+static inline void
 task_wake(struct filch_task *task, uint64_t flags, bool consume)
 {
 	switch (filch__task_word_wake(&task->priv.state, flags, consume)) {
@@ -173,10 +173,16 @@ waker_clone(void *data)
 	filch_task_ref(data);
 }
 
+void
+filch__task_wake_held(struct filch_task *task)
+{
+	task_wake(task, 0, true);
+}
+
 static void
 waker_wake(void *data)
 {
-	task_wake(data, 0, true);
+	filch__task_wake_held(data);
 }
 
 static void

@@ -49,6 +49,17 @@ static void worker_park(struct filch__worker *);
 static void worker_spill(
     struct filch__worker *, struct filch__deque *, struct filch_task *);
 
+/*
+ * Fetch early what polling task will touch: its first line, and the next, in
+ * which what a program keeps for the task most likely begins.
+ */
+static inline void
+worker_prefetch(const void *task)
+{
+	filch__prefetch(task);
+	filch__prefetch((const char *)task + 64);
+}
+
 void *
 filch__worker_main(void *arg)
 {
@@ -67,7 +78,7 @@ filch__worker_main(void *arg)
 			continue;
 		}
 		worker_tell_peers(worker);
-		filch__prefetch(filch__deque_guess_oldest(&worker->woken));
+		worker_prefetch(filch__deque_guess_oldest(&worker->woken));
 		filch__task_run(worker, task);
 	}
 	filch__shard_current = NULL;
@@ -93,12 +104,10 @@ filch__worker_spill_spawned(
 }
 
 void
-filch__worker_push_woken(struct filch__worker *worker, struct filch_task *task)
+filch__worker_spill_woken(struct filch__worker *worker, struct filch_task *task)
 {
-	if (filch__unlikely(!filch__deque_push(&worker->woken, task))) {
-		worker_spill(worker, &worker->woken, task);
-		worker->notify = true;
-	}
+	worker_spill(worker, &worker->woken, task);
+	worker->notify = true;
 }
 
 /* The lane is full: its older half goes into the injector, then task. */

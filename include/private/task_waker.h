@@ -20,11 +20,7 @@ filch__task_hold(struct filch_task *task)
 }
 
 /* Wake, and give that reference up. */
-static inline void
-filch__task_wake_held(struct filch_task *task)
-{
-	filch__task_waker_vtable.wake(task);
-}
+void filch__task_wake_held(struct filch_task *task);
 
 /* True if this task itself was cancelled; says nothing of its executor. */
 static inline bool
