@@ -31,8 +31,8 @@ struct lane {
 };
 
 /*
- * One element in flight.  Aligned: its neighbour may be another worker's.  All
- * that belongs to it but the operation stands in the first line.
+ * One element in flight.  All that belongs to it but the operation stands in
+ * the first line.
  */
 struct element {
 	_Alignas(64) struct run *run;
@@ -43,10 +43,14 @@ struct element {
 	_Alignas(64) struct filch_op op;
 };
 
-/* Aligned as elements are; single operations use the first line. */
+/*
+ * Aligned by two lines, which processors fetch together: the next unit may be
+ * another worker's.  Single operations use the first of them and own.
+ */
 struct unit {
-	_Alignas(64) struct filch_task task;
+	_Alignas(128) struct filch_task task;
 	struct element *elements;
+	struct element own; /* of one that has no more */
 	struct run *run;
 	uint64_t start_ns;
 	struct filch_op **pointers;
@@ -76,7 +80,7 @@ struct run {
 	atomic_uint_fast64_t left; /* only with --number_ios */
 	struct lane *lanes;
 	struct unit *units;
-	struct element *elements;
+	struct element *elements; /* of units that have several */
 	struct filch_op **pointers;
 	struct {
 		struct filch_task task;
@@ -427,6 +431,13 @@ progress_poll(struct filch_task *task)
 
 /* ---- a run; the functions return 0 or -errno, with operation set ---- */
 
+static struct element *
+run_element(const struct run *run, size_t index)
+{
+	return (run->workload->batch == 1 ? &run->units[index].own
+					  : &run->elements[index]);
+}
+
 /* The memory, and who of the tasks has what of it. */
 static int
 run_alloc(struct run *run, struct workload_stats *stats)
@@ -439,7 +450,7 @@ run_alloc(struct run *run, struct workload_stats *stats)
 	run->unit_count = per_worker * o->workers;
 	run->element_count = (size_t)o->iodepth * o->workers;
 	run->lanes = aligned_alloc(64, o->workers * sizeof(*run->lanes));
-	run->units = aligned_alloc(64, run->unit_count * sizeof(*run->units));
+	run->units = aligned_alloc(128, run->unit_count * sizeof(*run->units));
 	run->elements =
 	    aligned_alloc(64, run->element_count * sizeof(*run->elements));
 	run->pointers = calloc(run->element_count, sizeof(struct filch_op *));
@@ -462,7 +473,7 @@ run_alloc(struct run *run, struct workload_stats *stats)
 		filch_task_init(
 		    &unit->task, is_single ? single_poll : unit_poll, NULL);
 		unit->run = run;
-		unit->elements = &run->elements[at];
+		unit->elements = run_element(run, at);
 		unit->pointers = &run->pointers[at];
 		unit->size = o->iodepth - first;
 		unit->size = unit->size < o->batch ? unit->size : o->batch;
@@ -517,9 +528,9 @@ run_start(struct run *run)
 
 		/* Touches the pages, and gives writes something to write. */
 		workload_fill(o, buffer, 0, o->block_size);
-		run->elements[i].run = run;
-		run->elements[i].buffer = buffer;
-		run->pointers[i] = &run->elements[i].op;
+		run_element(run, i)->run = run;
+		run_element(run, i)->buffer = buffer;
+		run->pointers[i] = &run_element(run, i)->op;
 	}
 	/* Where it cannot be, operations work all the same. */
 	(void)!filch_file_register(run->executor, &run->handle);
@@ -571,9 +582,10 @@ run_free(struct run *run)
 		filch_file_unregister(run->executor, &run->handle);
 	}
 	for (size_t i = 0; run->pool != NULL && i < run->element_count; i++) {
-		if (run->elements[i].buffer != NULL) {
-			filch_buffer_pool_give(
-			    run->pool, run->elements[i].buffer);
+		void *buffer = run_element(run, i)->buffer;
+
+		if (buffer != NULL) {
+			filch_buffer_pool_give(run->pool, buffer);
 		}
 	}
 	filch_buffer_pool_destroy(run->pool);
