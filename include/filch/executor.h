@@ -176,7 +176,8 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
  *          function is not called.  False: another worker has it, or will run
  *          it; or others were spawned after it, or too many for the queue.
  * Memory   task was spawned with filch_executor_spawn(), on executor, by the
- *          poll that runs now or what it calls.
+ *          poll that runs now or what it calls.  It may have run and be gone
+ *          by now: of one that is not taken back only the address is used.
  * Threads  a worker of executor, in a poll (else false).
  */
 FILCH_NODISCARD FILCH_API bool filch_executor_unspawn(

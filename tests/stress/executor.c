@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Stress: threads from outside spawn tasks, each of which spawns two children,
- * yields, and counts itself.  Conserved: every task accepted is counted once
- * and released once, over many short-lived executors.
+ * spawns two more and takes back which of them it can, yields, and counts
+ * itself.  Conserved: every task accepted and not taken back is counted once and
+ * released once, over many short-lived executors.
  *
  * executor [--rounds=N]
  */
@@ -25,7 +26,8 @@ static uint64_t accepted;
 static uint64_t finished;
 static uint64_t released;
 
-static void node_spawn(struct filch_executor *, int);
+static struct node *node_spawn(struct filch_executor *, int);
+static void node_unspawn(struct filch_executor *, struct node *);
 
 static void
 add(uint64_t *counter)
@@ -44,11 +46,18 @@ static enum filch_poll
 node_poll(struct filch_task *task)
 {
 	struct node *node = filch_container_of(task, struct node, task);
+	struct node *parts[CHILDREN];
 	int i;
 
 	if (node->polls++ == 0) {
 		for (i = 0; node->depth > 0 && i < CHILDREN; i++) {
-			node_spawn(node->executor, node->depth - 1);
+			(void)node_spawn(node->executor, node->depth - 1);
+		}
+		for (i = 0; node->depth > 0 && i < CHILDREN; i++) {
+			parts[i] = node_spawn(node->executor, 0);
+		}
+		while (i-- > 0) {
+			node_unspawn(node->executor, parts[i]);
 		}
 		return (filch_task_yield(task));
 	}
@@ -56,7 +65,8 @@ node_poll(struct filch_task *task)
 	return (FILCH_READY);
 }
 
-static void
+/* NULL if a shutdown has begun. */
+static struct node *
 node_spawn(struct filch_executor *executor, int depth)
 {
 	struct node *node = calloc(1, sizeof(*node));
@@ -71,6 +81,17 @@ node_spawn(struct filch_executor *executor, int depth)
 	if (filch_executor_spawn(executor, &node->task) != 0) {
 		__atomic_fetch_sub(&accepted, 1, __ATOMIC_RELAXED);
 		free(node);
+		return (NULL);
+	}
+	return (node);
+}
+
+static void
+node_unspawn(struct filch_executor *executor, struct node *node)
+{
+	if (node != NULL && filch_executor_unspawn(executor, &node->task)) {
+		__atomic_fetch_sub(&accepted, 1, __ATOMIC_RELAXED);
+		free(node);
 	}
 }
 
@@ -80,7 +101,7 @@ spawner_main(void *executor)
 	int i;
 
 	for (i = 0; i < TASKS; i++) {
-		node_spawn(executor, 2);
+		(void)node_spawn(executor, 2);
 	}
 	return (NULL);
 }
