@@ -47,6 +47,7 @@
 #include <sys/eventfd.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,11 +349,12 @@ entry_give(struct io_uring_sqe *sqe, struct filch_op *op)
 }
 
 /*
- * Give entries to the operations of a list as far as there is room as it is,
+ * Give entries to count operations of a list as far as there is room as it is,
  * and show them to the kernel all at once; returns the rest.  Lock held.
  */
 static struct filch_op *
-issue_list(struct filch__uring_shard *us, struct filch_op *list)
+issue_list(
+    struct filch__uring_shard *us, struct filch_op *list, unsigned count)
 {
 	/* relaxed: changed under the lock */
 	unsigned in_flight = filch__u32_load_relaxed(&us->in_flight);
@@ -366,6 +368,7 @@ issue_list(struct filch__uring_shard *us, struct filch_op *list)
 	if (room > us->in_flight_max - in_flight) {
 		room = us->in_flight_max - in_flight;
 	}
+	room = room < count ? room : count;
 	while (list != NULL && tail - first < room) {
 		struct io_uring_sqe *sqe =
 		    &us->ring.sq.sqes[tail & us->ring.sq.ring_mask];
@@ -384,18 +387,26 @@ issue_list(struct filch__uring_shard *us, struct filch_op *list)
 void
 filch__uring_issue(struct filch__uring_shard *us)
 {
+	filch__uring_issue_some(us, UINT_MAX);
+}
+
+void
+filch__uring_issue_some(struct filch__uring_shard *us, unsigned count)
+{
 	struct filch_op *list = gathered_list(us);
+	unsigned first = us->sq_tail;
 	struct io_uring_sqe *sqe;
 
 	if (us->waiting.head == NULL) {
 		if (list == NULL) {
 			return;
 		}
-		list = issue_list(us, list);
+		list = issue_list(us, list, count);
+		count -= us->sq_tail - first;
 	}
 	wait_push_list(us, list);
 	/* relaxed: changed under the lock */
-	while (us->waiting.head != NULL &&
+	while (count-- > 0 && us->waiting.head != NULL &&
 	    filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max &&
 	    (sqe = filch__uring_entry_get(us)) != NULL) {
 		struct filch_op *op = us->waiting.head;

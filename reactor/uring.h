@@ -102,6 +102,8 @@ void filch__uring_entry_publish(struct filch__uring_shard *us,
     struct io_uring_sqe *sqe, uint64_t user_data);
 /* Give entries to what was gathered and what waits.  Lock held. */
 void filch__uring_issue(struct filch__uring_shard *us);
+/* The same to no more than count of it. */
+void filch__uring_issue_some(struct filch__uring_shard *us, unsigned count);
 /* Move what was gathered to the end of what waits, in order.  Lock held. */
 void filch__uring_gathered_take(struct filch__uring_shard *us);
 /* Let op wait for an entry; take it out again.  Lock held. */

@@ -33,6 +33,13 @@ enum uring_park {
  */
 #define SLEEP_MAX_NS (3600 * FILCH__NS_PER_S)
 
+/*
+ * Operations handed over first, of many, and how many times as many come next.
+ * More than two the kernel holds back until the last of them is prepared.
+ */
+#define PORTION_FIRST  2
+#define PORTION_GROWTH 4
+
 /* How long it is until until_ns, as far as a sleep goes. */
 static uint64_t
 sleep_left(uint64_t now_ns, uint64_t until_ns)
@@ -94,6 +101,37 @@ ring_is_stuck(const struct filch__uring_shard *us)
 		filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max));
 }
 
+/*
+ * Publish what was gathered, and hand it over in portions, all but the last:
+ * the device works on one while the kernel prepares the next, which takes a
+ * microsecond or two an entry.  Each call takes all that is published, since
+ * the end of a call also ends a source's chain of linked entries.  Lock held;
+ * left meanwhile.
+ */
+static void
+ring_start(struct filch__shard *shard)
+{
+	struct filch__uring_shard *us = filch__uring_shard(shard);
+	unsigned portion = PORTION_FIRST;
+	unsigned pending;
+	int taken;
+
+	do {
+		filch__uring_issue_some(us, portion);
+		pending = filch__uring_pending(us);
+		if (us->waiting.head == NULL || pending == 0) {
+			return;
+		}
+		filch__lock_leave(&us->lock);
+		taken = io_uring_enter(
+		    (unsigned)us->ring.ring_fd, pending, 0, 0, NULL);
+		filch__counter_add(&shard->counters.submissions, 1);
+		portion *= PORTION_GROWTH;
+		filch__lock_take(&us->lock);
+	} while (taken > 0);
+	filch__uring_issue(us);
+}
+
 /* Hand over what is published and sleep until a completion or until_ns. */
 static void
 ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
@@ -132,7 +170,7 @@ filch__uring_park(struct filch__shard *shard)
 	uint32_t old = PARK_EMPTY;
 
 	filch__lock_take(&us->lock);
-	filch__uring_issue(us);
+	ring_start(shard);
 	/* relaxed: changed under the lock.  The armed eventfd is no work. */
 	if (filch__u32_load_relaxed(&us->in_flight) ==
 	    (us->eventfd_armed ? 1u : 0u)) {

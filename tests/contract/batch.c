@@ -75,7 +75,7 @@ submissions(struct contract *contract)
 }
 
 static const char *
-one_submission(struct contract *contract)
+few_submissions(struct contract *contract)
 {
 	uint64_t before;
 	uint64_t after;
@@ -87,9 +87,12 @@ one_submission(struct contract *contract)
 	before = submissions(contract);
 	CHECK_EQ(batch_task_run(contract, &batch, pointers, COUNT), 0);
 	after = submissions(contract);
-	/* one call brings them; a second may be the worker's going to sleep */
+	/*
+	 * One call brings them, or three where the device is to start early;
+	 * one more may be the worker's going to sleep.
+	 */
 	CHECK(after - before >= 1);
-	CHECK(after - before <= 2);
+	CHECK(after - before <= (contract->is_uring ? 4 : 2));
 	return (NULL);
 }
 
@@ -347,7 +350,7 @@ aio_kqueue(struct contract *contract)
 static const struct contract_test tests[] = {
 	{ "FreeBSD lio_listio_empty_nowait", lio_empty, NULL },
 	{ "one wake", one_wake, NULL },
-	{ "one submission", one_submission, NULL },
+	{ "one submission", few_submissions, NULL },
 	{ "partial, with elements that fail", partial, NULL },
 	{ "FreeBSD lio_listio_opcodes", lio_opcodes, NULL },
 	{ "FreeBSD lio_listio_invalid_opcode", lio_invalid_opcode, NULL },
