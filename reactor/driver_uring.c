@@ -262,9 +262,8 @@ filch__uring_entry_get(struct filch__uring_shard *us)
 	return (sqe);
 }
 
-/* Show so many more entries to the kernel.  Lock held. */
-static void
-entries_publish(struct filch__uring_shard *us, unsigned count)
+void
+filch__uring_entries_publish(struct filch__uring_shard *us, unsigned count)
 {
 	us->sq_tail += count;
 	/* relaxed: changed under the lock */
@@ -280,7 +279,7 @@ filch__uring_entry_publish(
     struct filch__uring_shard *us, struct io_uring_sqe *sqe, uint64_t user_data)
 {
 	sqe->user_data = user_data;
-	entries_publish(us, 1);
+	filch__uring_entries_publish(us, 1);
 }
 
 /* ---- submitting ---- */
@@ -353,8 +352,7 @@ entry_give(struct io_uring_sqe *sqe, struct filch_op *op)
  * and show them to the kernel all at once; returns the rest.  Lock held.
  */
 static struct filch_op *
-issue_list(
-    struct filch__uring_shard *us, struct filch_op *list, unsigned count)
+issue_list(struct filch__uring_shard *us, struct filch_op *list, unsigned count)
 {
 	/* relaxed: changed under the lock */
 	unsigned in_flight = filch__u32_load_relaxed(&us->in_flight);
@@ -380,7 +378,7 @@ issue_list(
 		sqe->user_data = (uint64_t)(uintptr_t)op | FILCH__URING_OP;
 		tail++;
 	}
-	entries_publish(us, tail - first);
+	filch__uring_entries_publish(us, tail - first);
 	return (list);
 }
 

@@ -97,7 +97,13 @@ filch__uring_cq_is_empty(const struct filch__uring_shard *us)
  * some on a thread that must not hand over.  Lock held.
  */
 struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
-/* Show it to the kernel.  Lock held. */
+/*
+ * Show count more entries to the kernel at once: those behind the tail have
+ * been filled in, each with its user_data.  Lock held.
+ */
+void filch__uring_entries_publish(
+    struct filch__uring_shard *us, unsigned count);
+/* The same for the entry that was got. */
 void filch__uring_entry_publish(struct filch__uring_shard *us,
     struct io_uring_sqe *sqe, uint64_t user_data);
 /* Give entries to what was gathered and what waits.  Lock held. */

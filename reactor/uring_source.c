@@ -3,6 +3,7 @@
  * io_uring: sources, whose entries their users fill.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "uring.h"
 
@@ -44,14 +45,18 @@ filch__uring_source_submit(struct filch__shard *shard,
 	filch__ptr_store_relaxed(&registration->shard, shard);
 	filch__u32_store_relaxed(&registration->submitted, count);
 	for (i = 0; i < count; i++) {
-		struct io_uring_sqe *sqe = filch__uring_entry_get(us);
+		struct io_uring_sqe *sqe =
+		    &us->ring.sq
+			 .sqes[(us->sq_tail + i) & us->ring.sq.ring_mask];
 
+		memset(sqe, 0, sizeof(*sqe));
 		fill(sqe, i, arg);
 		/* every entry must complete, or the source never would */
 		sqe->flags &= (uint8_t)~IOSQE_CQE_SKIP_SUCCESS;
-		filch__uring_entry_publish(
-		    us, sqe, source_data(registration, i));
+		sqe->user_data = source_data(registration, i);
 	}
+	/* together: who flushes meanwhile would cut a chain of linked ones */
+	filch__uring_entries_publish(us, count);
 	filch__lock_leave(&us->lock);
 	return (0);
 }

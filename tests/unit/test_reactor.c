@@ -13,6 +13,10 @@
 
 #include "reactor/reactor.h"
 
+#if defined(FILCH_HAVE_URING)
+#include "reactor/uring.h"
+#endif
+
 static struct filch__reactor reactor;
 static bool was_quiet; /* while an operation was being told of */
 static int64_t result;
@@ -69,6 +73,58 @@ Test(reactor, is_not_quiet_until_its_thread_has_told_of_an_operation,
 	}
 	filch__reactor_fini(&reactor);
 }
+
+#if defined(FILCH_HAVE_URING)
+/* Whoever flushes between two entries cuts the chain that they may be. */
+static void
+fill_unseen(struct io_uring_sqe *sqe, unsigned index, void *arg)
+{
+	struct filch__uring_shard *us = arg;
+
+	(void)index;
+	cr_expect_eq(filch__uring_pending(us), 0);
+	io_uring_prep_nop(sqe);
+}
+
+Test(reactor, shows_the_entries_of_a_source_together, .timeout = 60)
+{
+	struct filch__reactor_host host = { complete, tick };
+	struct filch__reactor_options options = {
+		.driver = FILCH_DRIVER_URING,
+		.shard_count = 1,
+		.ring_entries = FILCH_RING_ENTRIES_MIN,
+		.pool_threads_max = 1,
+	};
+	struct filch__shard *first;
+	struct filch__registration *registration;
+	struct filch__uring_shard *us;
+	uint64_t token;
+
+	if (filch__reactor_init(&reactor, &host, &options) < 0) {
+		cr_skip("no io_uring here");
+	}
+	first = &reactor.shards[0];
+	us = filch__uring_shard(first);
+	filch__shard_current = first;
+	cr_assert_eq(filch__registration_new(&reactor.registrations,
+			 FILCH_INTEREST_LIO, 3, &registration, &token),
+	    0);
+	/* the pin that the submission gives up */
+	cr_assert_eq(filch__registration_acquire(&reactor.registrations, token),
+	    registration);
+	cr_assert_eq(
+	    filch__uring_source_submit(first, registration, fill_unseen, us, 3),
+	    0);
+	cr_assert_eq(filch__uring_pending(us), 3);
+	filch__uring_flush(first);
+	while (filch__uring_reap(first) == 0) {
+		sched_yield();
+	}
+	filch__registration_retire(&reactor.registrations, registration);
+	filch__shard_current = NULL;
+	filch__reactor_fini(&reactor);
+}
+#endif
 
 /* ---- reading what is cached ---- */
 
