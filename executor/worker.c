@@ -49,17 +49,6 @@ static void worker_park(struct filch__worker *);
 static void worker_spill(
     struct filch__worker *, struct filch__deque *, struct filch_task *);
 
-/*
- * Fetch early what polling task will touch: its first line, and the next, in
- * which what a program keeps for the task most likely begins.
- */
-static inline void
-worker_prefetch(const void *task)
-{
-	filch__prefetch(task);
-	filch__prefetch((const char *)task + 64);
-}
-
 void *
 filch__worker_main(void *arg)
 {
@@ -78,7 +67,7 @@ filch__worker_main(void *arg)
 			continue;
 		}
 		worker_tell_peers(worker);
-		worker_prefetch(filch__deque_guess_oldest(&worker->woken));
+		filch__prefetch(filch__deque_guess_oldest(&worker->woken));
 		filch__task_run(worker, task);
 	}
 	filch__shard_current = NULL;
