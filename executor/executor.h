@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "../include/private/compiler.h"
+#include "../include/private/task_word.h"
 #include "../reactor/reactor.h"
 #include "deque.h"
 #include "idle.h"
@@ -250,9 +251,31 @@ filch__executor_state_after_entry(const struct filch_executor *executor)
 
 /* ---- task.c ---- */
 
-/* Poll task, which was taken from a queue, and do what follows. */
-void filch__task_run(struct filch__worker *worker, struct filch_task *task);
+/* A joiner waits for the end of task: take his waker, finish, and wake him. */
+enum filch__task_next filch__task_wake_joiner(
+    struct filch_task *task, uint64_t flags);
 /* Give up a queued task of a closed executor. */
 void filch__task_abandon(struct filch_task *task);
+
+/* End task; true if that gave up the last reference. */
+static inline bool
+filch__task_complete(struct filch_task *task, uint64_t flags)
+{
+	enum filch__task_next next =
+	    filch__task_word_complete(&task->priv.state, flags);
+
+	if (next == FILCH__TASK_JOINER) {
+		next = filch__task_wake_joiner(task, flags);
+	}
+	return (next == FILCH__TASK_RELEASE);
+}
+
+static inline void
+filch__task_release(struct filch_task *task)
+{
+	if (task->priv.release != NULL) {
+		task->priv.release(task);
+	}
+}
 
 #endif /* FILCH_EXECUTOR_EXECUTOR_H */

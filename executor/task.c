@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tasks: polling, waking, cancelling, joining.  The transitions themselves are
- * in include/private/task_word.h.
+ * Tasks: waking, cancelling, joining.  The transitions themselves are in
+ * include/private/task_word.h, polling is in worker.c.
  */
 #include <filch/task.h>
 
@@ -19,9 +19,7 @@ _Static_assert(
 static FILCH__THREAD_LOCAL struct filch_task *task_abandoned;
 static FILCH__THREAD_LOCAL bool task_abandoning;
 
-static void task_release(struct filch_task *);
 static void task_ended(struct filch_task *);
-static bool task_complete(struct filch_task *, uint64_t);
 
 void
 filch_task_init(struct filch_task *task, filch_task_poll_fn poll,
@@ -37,59 +35,17 @@ filch_task_init(struct filch_task *task, filch_task_poll_fn poll,
 	task->priv.joiner.data = NULL;
 }
 
-/* ---- running ---- */
+/* ---- ending ---- */
 
-/* Last of all: who learns of it may take back what the task stood in. */
-static void
-worker_count_finished(struct filch__worker *worker)
+enum filch__task_next
+filch__task_wake_joiner(struct filch_task *task, uint64_t flags)
 {
-	/* relaxed load: only this worker writes it.
-	 * [EX3] pairs with filch__executor_alive */
-	filch__u64_store_release(&worker->counters.finished,
-	    filch__u64_load_relaxed(&worker->counters.finished) + 1);
-}
-
-void
-filch__task_run(struct filch__worker *worker, struct filch_task *task)
-{
-	filch__task_word_poll(&task->priv.state);
-	worker->shard->budget = worker->shard->budget_full;
-	filch__counter_add(&worker->counters.polls, 1);
-	if (task->priv.poll(task) == FILCH_READY) {
-		if (task_complete(task, 0)) {
-			task_release(task);
-		}
-		worker_count_finished(worker);
-		return;
-	}
-	switch (filch__task_word_pending(&task->priv.state)) {
-	case FILCH__TASK_SCHEDULE:
-		filch__worker_push_woken(worker, task);
-		break;
-	case FILCH__TASK_RELEASE:
-		task_release(task);
-		worker_count_finished(worker);
-		break;
-	case FILCH__TASK_NOTHING:
-	case FILCH__TASK_JOINER:
-		break;
-	}
-}
-
-/* End task; true if that gave up the last reference. */
-static bool
-task_complete(struct filch_task *task, uint64_t flags)
-{
+	struct filch_waker joiner = task->priv.joiner;
 	enum filch__task_next next =
-	    filch__task_word_complete(&task->priv.state, flags);
-	struct filch_waker joiner;
+	    filch__task_word_completed(&task->priv.state, flags);
 
-	if (next == FILCH__TASK_JOINER) {
-		joiner = task->priv.joiner;
-		next = filch__task_word_completed(&task->priv.state, flags);
-		filch_waker_wake(&joiner);
-	}
-	return (next == FILCH__TASK_RELEASE);
+	filch_waker_wake(&joiner);
+	return (next);
 }
 
 static void
@@ -97,8 +53,8 @@ task_abandon_one(struct filch_task *task)
 {
 	struct filch_executor *executor = task->priv.executor;
 
-	if (task_complete(task, FILCH__TASK_ABANDONED)) {
-		task_release(task);
+	if (filch__task_complete(task, FILCH__TASK_ABANDONED)) {
+		filch__task_release(task);
 	}
 	filch__executor_finished_outside(executor);
 }
@@ -124,14 +80,6 @@ filch__task_abandon(struct filch_task *task)
 	task_abandoning = false;
 }
 
-static void
-task_release(struct filch_task *task)
-{
-	if (task->priv.release != NULL) {
-		task->priv.release(task);
-	}
-}
-
 /*
  * The last reference is gone, outside of a poll.  A task that had not finished
  * ends here.
@@ -143,7 +91,7 @@ task_ended(struct filch_task *task)
 	uint64_t word = filch__u64_load_relaxed(&task->priv.state);
 	struct filch_executor *executor = task->priv.executor;
 
-	task_release(task);
+	filch__task_release(task);
 	if ((word & FILCH__TASK_COMPLETE) == 0 && executor != NULL) {
 		filch__executor_finished_outside(executor);
 	}

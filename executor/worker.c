@@ -35,6 +35,7 @@ FILCH__THREAD_LOCAL struct filch__worker *filch__worker_current
     __attribute__((tls_model("initial-exec")));
 
 static struct filch_task *worker_next(struct filch__worker *);
+static void worker_run(struct filch__worker *, struct filch_task *);
 static struct filch_task *worker_next_local(struct filch__worker *);
 static struct filch_task *worker_take_injected(
     struct filch__worker *, uint64_t);
@@ -68,11 +69,49 @@ filch__worker_main(void *arg)
 		}
 		worker_tell_peers(worker);
 		filch__prefetch(filch__deque_guess_oldest(&worker->woken));
-		filch__task_run(worker, task);
+		worker_run(worker, task);
 	}
 	filch__shard_current = NULL;
 	filch__worker_current = NULL;
 	return (NULL);
+}
+
+/* Last of all: who learns of it may take back what the task stood in. */
+static void
+worker_count_finished(struct filch__worker *worker)
+{
+	/* relaxed load: only this worker writes it.
+	 * [EX3] pairs with filch__executor_alive */
+	filch__u64_store_release(&worker->counters.finished,
+	    filch__u64_load_relaxed(&worker->counters.finished) + 1);
+}
+
+/* Poll task, which was taken from a queue, and do what follows. */
+static void
+worker_run(struct filch__worker *worker, struct filch_task *task)
+{
+	filch__task_word_poll(&task->priv.state);
+	worker->shard->budget = worker->shard->budget_full;
+	filch__counter_add(&worker->counters.polls, 1);
+	if (task->priv.poll(task) == FILCH_READY) {
+		if (filch__task_complete(task, 0)) {
+			filch__task_release(task);
+		}
+		worker_count_finished(worker);
+		return;
+	}
+	switch (filch__task_word_pending(&task->priv.state)) {
+	case FILCH__TASK_SCHEDULE:
+		filch__worker_push_woken(worker, task);
+		break;
+	case FILCH__TASK_RELEASE:
+		filch__task_release(task);
+		worker_count_finished(worker);
+		break;
+	case FILCH__TASK_NOTHING:
+	case FILCH__TASK_JOINER:
+		break;
+	}
 }
 
 int
