@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Programs that print JSON, their figures over the rounds, and the machine."""
 import contextlib
+import ctypes
 import datetime
 import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import time
@@ -14,6 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOCK = 1 << 20
 # Far more than any program takes: one that hangs is given up.
 PATIENCE_S = 600
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 class Failed(Exception):
@@ -58,6 +62,11 @@ def words(command, env=None):
                     + [str(part) for part in command])
 
 
+def end_with_parent():
+    """In a child: an interrupt may come before subprocess knows of it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def output(command, env=None):
     """What a program prints on standard output and on standard error."""
     name = pathlib.Path(command[0]).name
@@ -65,7 +74,7 @@ def output(command, env=None):
         done = subprocess.run([str(part) for part in command], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False,
-                              timeout=PATIENCE_S,
+                              timeout=PATIENCE_S, preexec_fn=end_with_parent,
                               env={**os.environ, **(env or {})})
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{name}: no end after {PATIENCE_S} s") from error

@@ -105,6 +105,11 @@ run 1 --table="$work/works" --against="$work/slept"
 grep -q '^| idle CPU | .* | 0 of 1 |$' "$work/out" || fail "0.5 is 0"
 grep -q 'wake idle: CPU %: no longer 0' "$work/err" || fail "0.5 is no fall"
 
+none_runs()
+{
+	! pgrep -f -- "--filename=$work" >/dev/null
+}
+
 # Ended half-way it keeps what it has, and leaves no file behind.
 "$filch" --quick --only=read --peers= --seconds=600 --bin="$bin" \
 	--directory="$work" --output="$work/cut" >"$work/out" 2>"$work/err" &
@@ -116,3 +121,4 @@ wait "$process" || status=$?
 [ "$status" -eq 130 ] || fail "TERM: exit $status"
 grep -q 'interrupted' "$work/err" || fail "TERM: no word of it"
 [ -z "$(find "$work" -name 'bench.*')" ] || fail "TERM: a file is left"
+eventually none_runs
