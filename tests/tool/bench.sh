@@ -31,7 +31,7 @@ for driver in $drivers; do
 	for sync in fsync fdatasync; do
 		run 0 bench --driver="$driver" --size=1m --number_ios=200 \
 			--rw=randwrite --workers=1 --$sync=4 --shared_sync=1 \
-			--output=json
+			--runtime=600 --output=json
 		jq -e '.syncs == 50 and .operations == 200
 			and .shared_sync == 1' out >/dev/null ||
 			fail "$driver: shared $sync"
@@ -49,7 +49,8 @@ done
 # An open loop takes its time: the last of 100 is due after 49.5 ms.
 for driver in $drivers; do
 	run 0 bench --driver="$driver" --size=1m --number_ios=100 --rate=2000 \
-		--iodepth=4 --rw=randrw --fdatasync=8 --output=json
+		--iodepth=4 --rw=randrw --fdatasync=8 --runtime=600 \
+		--output=json
 	jq -e '.rate == 2000 and .operations == 100 and .seconds > 0.049
 		and .syncs > 1' out >/dev/null || fail "$driver: --rate"
 done

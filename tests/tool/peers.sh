@@ -23,7 +23,7 @@ transfers()
 	workload=$1
 	shift
 	run 0 "$workload" "$@" --size=2m --number_ios=500 --iodepth=4 \
-		--verify=1 --pin=1 --seed=5 --output=json
+		--runtime=600 --verify=1 --pin=1 --seed=5 --output=json
 	holds '.operations == 500 and .errors == 0 and .mismatches == 0
 		and .iops > 0 and .rate == 0 and .seed == 5 and .pin == 1
 		and .lat_ns.p50 > 0 and .lat_ns.max >= .lat_ns.p999' "$*"
@@ -37,7 +37,7 @@ mixed()
 
 	# The last of 100 is due after 49.5 ms.
 	run 0 mixed "$@" --rate=2000 --number_ios=100 --size=1m --iodepth=4 \
-		--output=json
+		--runtime=600 --output=json
 	holds '.rate == 2000 and .operations == 100 and .seconds > 0.049
 		and .stuck_turns > 0' "$* --rate"
 	# However late it is, it does no more than is due.

@@ -29,7 +29,8 @@ every_mode()
 		for how in --iodepth=1 '--iodepth=7 --batch=3' --direct=1 \
 			'--lock=1 --pin=1 --lat=0'; do
 			# shellcheck disable=SC2086 # options, split on purpose
-			run 0 "$@" --rw="$mode" $how --number_ios=333 \
+			run 0 "$@" --rw="$mode" $how \
+				--number_ios=333 --runtime=600 \
 				--bs=8k --size=2m --workers=3 --fsync=10 \
 				--fdatasync=7 --seed=5 --verify --output=json
 			jq -e --arg mode "$mode" '.rw == $mode
@@ -75,8 +76,8 @@ for filch; do
 	stuck
 
 	# The last of 100 is due after 49.5 ms.
-	run 0 --number_ios=100 --rate=2000 --size=1m --iodepth=4 --rw=randrw \
-		--fdatasync=8 --verify --output=json
+	run 0 --number_ios=100 --runtime=600 --rate=2000 --size=1m \
+		--iodepth=4 --rw=randrw --fdatasync=8 --verify --output=json
 	jq -e '.rate == 2000 and .operations == 100 and .seconds > 0.049
 		and .syncs > 1 and .errors == 0' "$work/out" >/dev/null ||
 		fail "$filch: --rate"
