@@ -9,8 +9,9 @@
  *
  * Lost?     The poll set is read anew before every poll(2), and an operation is
  *           added before the thread is interrupted, so it sees it.
- * Parking   A shard sleeps on a condition (parker.h).  The reactor thread sleeps
- *           in poll(2); its waker writes to a pipe, which stays readable.
+ * Parking   A shard sleeps on a condition (parker.h).  The reactor thread
+ *           sleeps in poll(2); its waker writes to a pipe, which stays
+ *           readable.
  * Progress  wake: wait-free unless the other sleeps.  Idle threads sleep
  *           without a time limit.
  */

@@ -21,8 +21,9 @@
  * The shard's lock covers all the rest: the submission queue's tail, the
  * completion queue's head, the queue of waiting operations and the state of
  * operations.  Entries are published when they are filled, those of a list at
- * once, and handed over together by io_uring_enter(2).  The kernel reads only what is
- * published, and takes a lock of its own, so entering needs none of ours.
+ * once, and handed over together by io_uring_enter(2).  The kernel reads only
+ * what is published, and takes a lock of its own, so entering needs none of
+ * ours.
  *
  * Only the worker and the reactor thread hand entries over: on the thread that
  * does so an operation may be carried out, with its signals (SIGPIPE), and when

@@ -12,8 +12,8 @@
  * whose flags have none of EV_ONESHOT, EV_CLEAR and EV_DISPATCH.  It would be
  * all that this thread ever does; so it is disabled before the source is told,
  * and deleted if the source has gone.  Who reaps only what he was told of
- * cannot have resubmitted it yet.  But an event can be read that is of the past:
- * one whose job was just reaped, or of a list of which nothing was accepted;
+ * cannot have resubmitted it yet.  But an event can be read that is past: one
+ * whose job was just reaped, or of a list of which nothing was accepted;
  * what stands at its address now is not to be disabled.  So such an event is
  * believed when it comes the second time: one of the past does not.
  *
@@ -176,7 +176,7 @@ note_change(const struct filch__kqueue *kq, uintptr_t ident, short filter,
 	struct kevent change;
 
 #if defined(EV_KEEPUDATA)
-	/* should another source's have its address by now, it keeps its token */
+	/* should another source's have its address now, it keeps its token */
 	flags |= EV_KEEPUDATA;
 #endif
 	/* else every change replaces the token */
@@ -311,8 +311,8 @@ filch__kqueue_feed(struct filch__reactor *reactor)
 	if (!filch__kqueue_is_hungry(kq, NULL)) {
 		return;
 	}
-	/* [RT1] pairs with filch__reactor_is_quiet: what goes to the pool now is
-	 * nowhere for a moment */
+	/* [RT1] pairs with filch__reactor_is_quiet: what goes to the pool now
+	 * is nowhere for a moment */
 	(void)filch__u64_exchange_seq_cst(&reactor->sleeping_until_ns, 0);
 	first = kq->feed_next++;
 	for (i = 0; i < count; i++) {

@@ -178,7 +178,8 @@ filch__registration_entry_done(struct filch__registrations *table,
 	} else {
 		registration->results[index] = result;
 	}
-	/* [RG2] pairs with itself and with the submit: the last one has seen all results */
+	/* [RG2] pairs with itself and with the submit: the last one has seen
+	 * all results */
 	if (filch__u32_add_acq_rel(&registration->remaining, (uint32_t)-1) !=
 	    1) {
 		return;

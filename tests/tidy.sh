@@ -62,6 +62,8 @@ for my $file (@ARGV) {
 		my ($n, $line) = ($i + 1, $lines[$i]);
 		complain("$file:$n: unfinished") if $line =~ /\b(TODO|FIXME|XXX)\b/ && $file ne 'tests/tidy.sh';
 		next if $file !~ /\.(c|h|cpp)$/;
+		(my $spread = $line) =~ s/^(\t+)/' ' x (8 * length($1))/e;
+		complain("$file:$n: over 80 columns") if length($spread) > 80 && $file =~ /\.[ch]$/;
 		check_include($file, $n, $1, $2, $layer) if $line =~ /^#\s*include\s+([<"])([^>"]+)/;
 		complain("$file:$n: system named outside compiler.h")
 			if $line =~ /^#.*\b__(linux__|FreeBSD__)\b/ && $file ne 'include/private/compiler.h';

@@ -430,7 +430,7 @@ static const struct fact facts[] = {
 	{ "2.4 a list of max_aio_queue_per_proc entries, more than 16, works",
 	    long_list },
 	{ "2.4 a list of one more is EINVAL", list_too_long },
-	{ "2.4 a list across the limit: EAGAIN, the first part runs and is told",
+	{ "2.4 a list across the limit: EAGAIN, its first part runs, is told",
 	    list_across_the_limit },
 	{ "2.4 EIO wins over EAGAIN", list_of_both_errors },
 	{ "2.4 a list without room: EAGAIN and no event", list_without_room },

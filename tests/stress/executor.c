@@ -2,8 +2,8 @@
 /*
  * Stress: threads from outside spawn tasks, each of which spawns two children,
  * spawns two more and takes back which of them it can, yields, and counts
- * itself.  Conserved: every task accepted and not taken back is counted once and
- * released once, over many short-lived executors.
+ * itself.  Conserved: every task accepted and not taken back is counted once
+ * and released once, over many short-lived executors.
  *
  * executor [--rounds=N]
  */

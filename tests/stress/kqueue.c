@@ -2,12 +2,12 @@
 /*
  * Stress: the kqueue driver on the model of FreeBSD's kernel, which refuses,
  * delays and reorders at random, tells late and tells what is past, under small
- * limits.  Tasks read, write and sync, some with deadlines, some cancelled, some
- * that do not want to wait; others bring aiocbs of their own, with and without
- * EV_ONESHOT, and lists, and let their Aio go now and then.  Half of the rounds
- * end by shutting down at once.  Conserved: each task ends, what was read is
- * what was written, each result is one that fits, and the kernel has no job
- * left.
+ * limits.  Tasks read, write and sync, some with deadlines, some cancelled,
+ * some that do not want to wait; others bring aiocbs of their own, with and
+ * without EV_ONESHOT, and lists, and let their Aio go now and then.  Half of
+ * the rounds end by shutting down at once.  Conserved: each task ends, what was
+ * read is what was written, each result is one that fits, and the kernel has no
+ * job left.
  *
  * kqueue [--rounds=N] [--seed=N]
  */

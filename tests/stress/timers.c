@@ -2,9 +2,9 @@
 /*
  * Stress: threads add timers to their own heaps, take many of them out again
  * and expire what is due there, as workers do, while one thread, as the
- * reactor's does, expires what is due on all by a clock that it turns itself.  Conserved: a timer that was added is expired or
- * removed, never both, never too early, and once it was not to be removed its
- * expire function has run.
+ * reactor's does, expires what is due on all by a clock that it turns itself.
+ * Conserved: a timer that was added is expired or removed, never both, never
+ * too early, and once it was not to be removed its expire function has run.
  *
  * timers [--seed=N] [--rounds=N] [--threads=N]
  */

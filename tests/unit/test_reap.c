@@ -66,7 +66,7 @@ sleeper_poll(struct filch_task *task)
 	return (FILCH_READY);
 }
 
-/* Timers come due on a worker that has told of all else, and its peer sleeps. */
+/* Timers come due on a worker that has told of all else; its peer sleeps. */
 static enum filch_poll
 waker_poll(struct filch_task *task)
 {

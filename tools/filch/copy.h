@@ -3,11 +3,11 @@
  * filch copy: what its parts share.
  *
  * The main thread walks the trees, makes directories and symbolic links, and
- * alone writes messages (copy_sources.c, copy_tree.c, copy_report.c).  It gives each regular
- * file to a slot, of which there are --jobs: a task that opens, publishes and
- * cleans up (copy_file.c), and --iodepth tasks that move its blocks
- * (copy_unit.c).  A slot owns its buffers, so memory does not depend on what
- * is copied.  The walk waits while all slots are taken.
+ * alone writes messages (copy_sources.c, copy_tree.c, copy_report.c).  It gives
+ * each regular file to a slot, of which there are --jobs: a task that opens,
+ * publishes and cleans up (copy_file.c), and --iodepth tasks that move its
+ * blocks (copy_unit.c).  A slot owns its buffers, so memory does not depend on
+ * what is copied.  The walk waits while all slots are taken.
  *
  * A file is written under a temporary name beside its final one and renamed
  * when it is complete (copy_target.c): no other moment shows the final name.
