@@ -115,8 +115,8 @@ filch__worker_drive(struct filch__worker *worker, uint32_t looks)
 }
 
 /*
- * The same, for want of tasks.  If what is handed over now takes its time, one
- * system call hands it over and sleeps; if it is finished on the spot, as with
+ * The same, for want of tasks.  If what is handed over now takes its time, the
+ * call that hands it over sleeps, too; if it is finished on the spot, as with
  * cached pages, handing it over first saves going to sleep.  Which it is, the
  * last attempt tells; one in PROMPT_PROBE is made to find out.
  */
