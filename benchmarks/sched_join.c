@@ -131,6 +131,8 @@ block_meet(struct block *block, unsigned waits)
 	}
 }
 
+/* NOLINTBEGIN(misc-no-recursion): six levels */
+
 static bool node_split(
     struct block *, unsigned, uint64_t, unsigned, uint64_t *);
 
@@ -186,6 +188,8 @@ node_split(struct block *parent, unsigned index, uint64_t first, unsigned size,
 	block_meet(block, met);
 	return (false);
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 static enum filch_poll
 child_poll(struct filch_task *task)
