@@ -32,12 +32,19 @@ struct options {
 	const char *only = nullptr;
 };
 
-/* Worker i to CPU i, by its slot in the arena. */
+/*
+ * Worker i to the i-th CPU that the program may use, by its slot in the arena;
+ * who leaves the arena may run where it could before.
+ */
 class pinner : public tbb::task_scheduler_observer {
 public:
 	explicit pinner(tbb::task_arena &arena)
 	    : tbb::task_scheduler_observer(arena)
 	{
+		if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) {
+			perror("sched_tbb: sched_getaffinity");
+			exit(1);
+		}
 		observe(true);
 	}
 	~pinner() override
@@ -47,12 +54,35 @@ public:
 	void
 	on_scheduler_entry(bool) override
 	{
+		int left = tbb::this_task_arena::current_thread_index() %
+		    CPU_COUNT(&allowed_);
+		int cpu = 0;
 		cpu_set_t set;
 
+		while (!CPU_ISSET(cpu, &allowed_) || left-- > 0) {
+			cpu++;
+		}
 		CPU_ZERO(&set);
-		CPU_SET(tbb::this_task_arena::current_thread_index(), &set);
-		(void)sched_setaffinity(0, sizeof(set), &set);
+		CPU_SET(cpu, &set);
+		confine(set);
 	}
+	void
+	on_scheduler_exit(bool) override
+	{
+		confine(allowed_);
+	}
+
+private:
+	static void
+	confine(const cpu_set_t &set)
+	{
+		if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+			perror("sched_tbb: sched_setaffinity");
+			exit(1);
+		}
+	}
+
+	cpu_set_t allowed_;
 };
 
 uint64_t

@@ -25,6 +25,7 @@ BUSY = 0.1
 INTERRUPTED = 130
 # Rounds that say too little of how much rounds differ.
 FEW = 3
+SECONDS_MAX = 300  # well below what a program that hangs is given
 
 
 class Bench:
@@ -259,8 +260,10 @@ def parse():
         else options.rounds
     options.seconds = (1 if quick else 2) if options.seconds is None \
         else options.seconds
-    if options.rounds < 1 or options.seconds < 1 or options.seed < 0:
-        parser.error("--rounds, --seconds: must be at least 1; --seed: 0")
+    if options.rounds < 1 or options.seed < 0:
+        parser.error("--rounds: must be at least 1; --seed: 0")
+    if not 1 <= options.seconds <= SECONDS_MAX:
+        parser.error(f"--seconds: must be from 1 to {SECONDS_MAX}")
     if not 1 <= options.workers <= 256:
         parser.error("--workers: must be from 1 to 256")
     if options.counts and (options.against or options.table):
@@ -347,7 +350,7 @@ def has_fallen(options, report):
     fallen = kept.falls(options.before, report) if options.before else []
     for line in fallen:
         say(line)
-    if fallen and min(map(len, report.samples.values.values())) < FEW:
+    if fallen and min(map(len, report.samples.values.values()), default=0) < FEW:
         say(f"of fewer than {FEW} rounds a row may fall by chance")
     return bool(fallen)
 

@@ -26,6 +26,8 @@ namespace {
 struct alignas(64) lane {
 	workload_cursor cursor;
 	workload_stats *stats;
+	uint64_t now_ns; /* of when an operation ended, or one of some */
+	uint64_t ended;
 };
 
 struct job {
@@ -143,14 +145,18 @@ private:
 	finish(asio::error_code error, size_t got)
 	{
 		const struct workload &w = *job_.given;
-		uint64_t now_ns = workload_now_ns();
+		lane &lane = job_.lanes[workers::index()];
 		int64_t result = error && error != asio::error::eof
 		    ? -static_cast<int64_t>(error.value())
 		    : static_cast<int64_t>(got);
 
-		workload_account(&w, job_.lanes[workers::index()].stats,
-		    &step_, buffer_, result, now_ns - start_ns_);
-		start_ns_ = w.verify ? workload_now_ns() : now_ns;
+		if (w.latency || w.rate != 0 ||
+		    ++lane.ended % WORKLOAD_CLOCK_INTERVAL == 0) {
+			lane.now_ns = workload_now_ns();
+		}
+		workload_account(&w, lane.stats, &step_, buffer_, result,
+		    lane.now_ns - start_ns_);
+		start_ns_ = w.verify ? workload_now_ns() : lane.now_ns;
 		again();
 	}
 
@@ -220,6 +226,9 @@ drive(job &job, workload_outcome *ret_outcome)
 		uint64_t cpu_ns = workload_cpu_ns();
 		uint64_t start_ns = workload_now_ns();
 		job.start_ns = start_ns;
+		for (lane &lane : job.lanes) {
+			lane.now_ns = start_ns;
+		}
 		job.stop_ns = start_ns + w.runtime_ns;
 		job.running.store(count);
 		for (size_t i = 0; i < count; i++) {

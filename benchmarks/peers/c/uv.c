@@ -26,6 +26,8 @@ struct slot {
 struct loop {
 	uv_loop_t loop;
 	struct slot *slots;
+	uint64_t now_ns; /* of when an operation ended, or one of some */
+	uint64_t ended;
 	bool opened;
 };
 
@@ -161,12 +163,16 @@ slot_done(uv_fs_t *request)
 	struct slot *slot = (struct slot *)request;
 	struct raw_worker *worker = slot->worker;
 	const struct workload *workload = worker->workload;
-	uint64_t now_ns = workload_now_ns();
+	struct loop *state = worker->state;
 
+	if (workload->latency || workload->rate != 0 ||
+	    ++state->ended % WORKLOAD_CLOCK_INTERVAL == 0) {
+		state->now_ns = workload_now_ns();
+	}
 	workload_account(workload, worker->stats, &slot->step, slot->buffer,
-	    request->result, now_ns - slot->start_ns);
+	    request->result, state->now_ns - slot->start_ns);
 	uv_fs_req_cleanup(request);
-	slot_go(slot, now_ns);
+	slot_go(slot, state->now_ns);
 }
 
 static int
@@ -175,11 +181,12 @@ loop_run(struct raw_worker *worker)
 	struct loop *state = worker->state;
 
 	worker->operation = "uv_run";
+	state->now_ns = workload_now_ns();
 	for (unsigned i = 0; i < worker->workload->iodepth; i++) {
 		struct slot *slot = &state->slots[i];
 
 		raw_place(worker, &slot->place, i, worker->workload->iodepth);
-		slot_go(slot, workload_now_ns());
+		slot_go(slot, state->now_ns);
 	}
 	return (uv_run(&state->loop, UV_RUN_DEFAULT));
 }
