@@ -368,8 +368,12 @@ filch_executor_unspawn(struct filch_executor *executor, struct filch_task *task)
 	    !filch__deque_take_back(&worker->spawned, task)) {
 		return (false);
 	}
-	/* relaxed: nobody else has the task */
+	/* relaxed, here and below: nobody else has the task */
+	filch__require(filch__u64_load_relaxed(&task->priv.state) ==
+		(FILCH__TASK_REF | FILCH__TASK_SCHEDULED),
+	    "what is taken back has no join handle and no waker");
 	filch__u64_store_relaxed(&task->priv.state, FILCH__TASK_REF);
+	task->priv.executor = NULL;
 	/* as if it had never been: the poll that spawned it is alive [EX3] */
 	filch__counter_add(&worker->counters.spawned, UINT64_MAX);
 	filch__worker_took_back(worker);

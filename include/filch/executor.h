@@ -152,7 +152,8 @@ FILCH_API void filch_executor_destroy(struct filch_executor *executor);
  *          the same executor); -ESHUTDOWN.  On failure the task is untouched
  *          and may be spawned again.
  * Memory   nobody has a waker of task or another reference to it yet; it is
- *          pinned from a 0 return until its release.
+ *          pinned from a 0 return until its release, or until
+ *          filch_executor_unspawn() gives it back.
  * Threads  any.
  */
 FILCH_NODISCARD FILCH_API int filch_executor_spawn(
@@ -177,8 +178,9 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
  *          it; or others were spawned after it, or too many for the queue.
  * Memory   task was spawned with filch_executor_spawn(), on executor, by the
  *          poll that runs now or what it calls.  It may have run and be gone
- *          by now: of one that is not taken back only the address is used.
- * Threads  a worker of executor, in a poll (else false).
+ *          by now: of one that is not taken back only the address is used,
+ *          which no task spawned since may have, or that one is taken back.
+ * Threads  a worker of executor, in a poll; elsewhere false.
  */
 FILCH_NODISCARD FILCH_API bool filch_executor_unspawn(
     struct filch_executor *executor, struct filch_task *task);

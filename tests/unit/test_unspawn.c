@@ -3,6 +3,9 @@
  * Taking back what a poll has spawned: each task is either the caller's again,
  * as it was before, or it runs, once.
  */
+#include <signal.h>
+#include <unistd.h>
+
 #include "helpers.h"
 
 TestSuite(unspawn, .timeout = 60);
@@ -101,6 +104,40 @@ Test(unspawn, a_task_taken_back_neither_runs_nor_is_released)
 	play(1, 0, &player, play_one);
 	cr_assert_eq(player.taken_back, 1);
 	cr_assert_eq(ran, 0);
+}
+
+static void
+play_and_give_up(struct player *player)
+{
+	part_spawn(player, 0);
+	part_unspawn(player, 0);
+	filch_task_unref(&player->parts[0]);
+}
+
+Test(unspawn, a_task_taken_back_can_be_given_up)
+{
+	static struct player player;
+
+	play(1, 0, &player, play_and_give_up);
+	cr_assert_eq(player.taken_back, 1);
+	cr_assert_eq(ran, 0);
+}
+
+static void
+play_joinable(struct player *player)
+{
+	if (filch_executor_spawn_joinable(
+		player->executor, &player->parts[0]) != 0) {
+		_exit(1);
+	}
+	part_unspawn(player, 0);
+}
+
+Test(unspawn, of_a_task_with_a_join_handle_is_a_bug, .signal = SIGABRT)
+{
+	static struct player player;
+
+	play(1, 0, &player, play_joinable);
 }
 
 static void
