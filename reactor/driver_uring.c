@@ -210,11 +210,15 @@ uring_close(struct filch__reactor *reactor)
 
 /* ---- entries ---- */
 
+/*
+ * Each call takes all that is published, however much that is by then: its end
+ * also ends a source's chain of linked entries, and another thread may hand
+ * over what was counted here before, and publish a chain.
+ */
 void
 filch__uring_flush(struct filch__shard *shard)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
-	unsigned pending;
 	int result;
 
 	/* relaxed: a worker sees what it pushed; others look again later */
@@ -223,9 +227,9 @@ filch__uring_flush(struct filch__shard *shard)
 		filch__uring_issue(us);
 		filch__lock_leave(&us->lock);
 	}
-	while ((pending = filch__uring_pending(us)) > 0) {
-		result = io_uring_enter(
-		    (unsigned)us->ring.ring_fd, pending, 0, 0, NULL);
+	while (filch__uring_pending(us) > 0) {
+		result = io_uring_enter((unsigned)us->ring.ring_fd,
+		    us->ring.sq.ring_entries, 0, 0, NULL);
 		filch__counter_add(&shard->counters.submissions, 1);
 		if (result <= 0 && result != -EINTR) {
 			/* no room for completions, or no memory: reap first */

@@ -126,7 +126,9 @@ ring_start(struct filch__shard *shard)
 		taken = io_uring_enter(
 		    (unsigned)us->ring.ring_fd, pending, 0, 0, NULL);
 		filch__counter_add(&shard->counters.submissions, 1);
-		portion *= PORTION_GROWTH;
+		if (portion < us->in_flight_max) {
+			portion *= PORTION_GROWTH;
+		}
 		filch__lock_take(&us->lock);
 	} while (taken > 0);
 	filch__uring_issue(us);
