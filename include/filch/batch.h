@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Batches: many operations, one submission, one wake.  Commits: a batch of
+ * Batches: many operations, submitted together, one wake.  Commits: a batch of
  * writes that is durable when it ends.
  */
 #ifndef FILCH_BATCH_H
