@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scheduler benchmarks, with the options and the output of sched_tbb, and two
- * more that oneTBB has no way to do (yield_many, ping_pong).
+ * Scheduler benchmarks, with the options and the output of sched_tbb, and three
+ * more: yield_many and ping_pong, which oneTBB has no way to do, and
+ * skynet_1M_join.
  *
  * Tasks come from slabs, as users of intrusive tasks would have them; oneTBB
  * brings its own allocator for the same purpose.
