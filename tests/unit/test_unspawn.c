@@ -3,10 +3,11 @@
  * Taking back what a poll has spawned: each task is either the caller's again,
  * as it was before, or it runs, once.
  */
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include "helpers.h"
+#include "reactor_hold.h"
 
 TestSuite(unspawn, .timeout = 60);
 
@@ -36,6 +37,7 @@ struct player {
 	void (*play)(struct player *player);
 	struct filch_task parts[PARTS];
 	int taken_back;
+	bool is_in_time; /* what its poll waits for has come */
 	struct guest guest;
 };
 
@@ -233,18 +235,59 @@ Test(unspawn, what_another_worker_has_is_not_taken_back)
 	cr_assert_eq(player.guest.polls, 1);
 }
 
-/* Takes one back, and waits in its poll for the other. */
+/* False if it does not come: the poll must end, or the test never does. */
+static bool
+comes(bool (*has_come)(struct player *player), struct player *player)
+{
+	uint64_t until_ns = patience();
+
+	while (!has_come(player)) {
+		if (filch_now() > until_ns) {
+			return (false);
+		}
+		sched_yield();
+	}
+	return (true);
+}
+
+/* The other worker of two has had its last look at the queues. */
+static bool
+peer_sleeps(struct player *player)
+{
+	struct filch_executor *executor = player->executor;
+	const struct filch__worker *peer =
+	    &executor->workers[1 - filch_worker_index()];
+
+	return (filch__idle_parked(&executor->idle) == 1 &&
+	    __atomic_load_n(&peer->awake, __ATOMIC_ACQUIRE) == 0);
+}
+
+static bool
+guest_is_polled(struct player *player)
+{
+	return (sem_trywait(&player->guest.polled) == 0);
+}
+
+/*
+ * Takes one back, and waits in its poll for the other.  The reactor thread is
+ * held meanwhile, or it would find the worker stuck, and wake the peer.
+ */
 static void
 play_both(struct player *player)
 {
 	guest_init(&player->guest);
 	guest_let_finish(&player->guest);
+	reactor_hold_init(player->executor);
+	reactor_hold(player->executor);
+	player->is_in_time = comes(peer_sleeps, player);
 	if (filch_executor_spawn(player->executor, &player->guest.task) != 0) {
 		abort();
 	}
 	part_spawn(player, 0);
 	part_unspawn(player, 0);
-	wait_for(&player->guest.polled);
+	player->is_in_time =
+	    player->is_in_time && comes(guest_is_polled, player);
+	reactor_release();
 }
 
 Test(unspawn, others_run_what_stays_while_the_poll_goes_on)
@@ -252,6 +295,7 @@ Test(unspawn, others_run_what_stays_while_the_poll_goes_on)
 	static struct player player;
 
 	play(2, 0, &player, play_both);
+	cr_assert(player.is_in_time);
 	cr_assert_leq(player.taken_back, 1);
 	cr_assert_eq(player.taken_back + ran, 1);
 	cr_assert_eq(player.guest.polls, 1);
