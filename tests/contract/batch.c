@@ -9,6 +9,8 @@
 #include "batch_task.h"
 #include "kinds.h"
 
+#include <sys/mman.h>
+
 #define COUNT 32
 
 static struct batch_task batch;
@@ -79,14 +81,21 @@ few_submissions(struct contract *contract)
 {
 	uint64_t before;
 	uint64_t after;
+	void *page;
 
 	if (!contract->is_uring && !contract->is_kqueue) {
 		SKIP("the pool takes no many at once");
 	}
 	CHECK_OK(reads_prepare(contract));
+	/* locked and written back, the reads end within the call */
+	CHECK_EQ(fsync(file.fd), 0);
+	page = mmap(NULL, COUNT, PROT_READ, MAP_SHARED, file.fd, 0);
+	CHECK(page != MAP_FAILED);
+	CHECK_EQ(mlock(page, COUNT), 0);
 	before = submissions(contract);
 	CHECK_EQ(batch_task_run(contract, &batch, pointers, COUNT), 0);
 	after = submissions(contract);
+	CHECK_EQ(munmap(page, COUNT), 0);
 	/*
 	 * One call brings them, or three where the device is to start early;
 	 * one more may be the worker's going to sleep.
