@@ -281,7 +281,7 @@ filch__executor_alive(const struct filch_executor *executor)
 		finished += filch__u64_load_acquire(
 		    &executor->workers[i].counters.finished);
 	}
-	/* [EX1] pairs with executor_spawn */
+	/* [EX1] pairs with executor_spawn_outside */
 	spawned = filch__u64_load_seq_cst(&executor->outside_spawned);
 	for (i = 0; i < executor->worker_count; i++) {
 		/* relaxed: what finished ones spawned has come along [EX3] */

@@ -22,7 +22,8 @@
  *           parker before its last look, or a last searcher between end_search
  *           and the look that follows it, or only running workers, who look
  *           into every queue before they park.
- * Orderings [ID1] publisher: publish, fence, load word.  parker: change word,
+ * Orderings [ID1] publisher: publish, fence, load word; a push into the
+ *           injector is both, as a seq_cst RMW [IJ3].  parker: change word,
  *           fence, look into all queues.  Store-load on both sides: either the
  *           publisher sees the worker parked (or no longer searching), or the
  *           worker sees the work.  Acquire and release would let both miss.

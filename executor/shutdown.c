@@ -38,8 +38,8 @@ filch__executor_advance(
     struct filch_executor *executor, enum filch__executor_state state)
 {
 	if (filch__executor_state(executor) < state) {
-		/* [EX1] [EX2] pairs with executor_spawn,
-		 * filch__executor_schedule, filch__executor_state */
+		/* [EX1] [EX2] pairs with executor_spawn_outside,
+		 * executor_schedule_outside, filch__executor_state */
 		(void)filch__u32_exchange_seq_cst(&executor->state, state);
 	}
 }
@@ -191,7 +191,7 @@ executor_looks_quiet(struct filch_executor *executor)
 	return (filch__idle_parked(&executor->idle) == count &&
 	    filch__reactor_is_quiet(&executor->reactor) &&
 	    !filch__executor_has_work(executor) &&
-	    /* [EX2] pairs with filch__executor_schedule */
+	    /* [EX2] pairs with executor_schedule_outside */
 	    filch__u64_load_seq_cst(&executor->entrants) == 0 &&
 	    filch__idle_parked(&executor->idle) == count);
 }

@@ -4,8 +4,9 @@
  *
  * Orderings [WK1] the LIFO slot changes hands by acq_rel exchange: who takes a
  *           task sees what the one who put it there had done.
- *           [WK2] who publishes work fences, then looks for sleepers (idle.h);
- *           who parks says so by a seq_cst change, then looks for work.
+ *           [WK2] who publishes work fences, then looks for sleepers (idle.h),
+ *           but for injected work, whose push is the fence [IJ3]; who parks
+ *           says so by a seq_cst change, then looks for work.
  *           [MO1] in monitor.c, [SD1] in shutdown.c.
  */
 #include "executor.h"
