@@ -5,7 +5,8 @@
  * The owner pushes at the bottom.  It takes either from the bottom (newest
  * first) or from the top (oldest first); thieves take from the top.  A worker
  * has two, of different discipline:
- *   LIFO lane  push, pop_newest, pop_oldest | steal         spawned tasks
+ *   LIFO lane  push, pop_newest, take_back,
+ *              pop_oldest | steal                           spawned tasks
  *   FIFO lane  push, pop_oldest | steal, steal_half         woken tasks
  *
  * Word      top: index of the oldest item.  bottom: one past the newest.  Both
@@ -17,6 +18,8 @@
  * States    empty -> holding   push        owner    bottom + 1
  *           holding -> less    pop_newest  owner    bottom - 1, the last one
  *                                                   by CAS on top, like a steal
+ *           holding -> less    take_back   owner    pop_newest, if that is
+ *                                                   the item asked for
  *           holding -> less    pop_oldest  owner    CAS on top
  *           holding -> less    steal       thief    CAS on top
  * Invariant bottom - top, as a signed number, is between -1 and the capacity;
