@@ -40,7 +40,7 @@ enum filch__op_state {
 
 /*
  * In op->priv.flags beside those of the user: what else there is to op, so that
- * one with neither is carried out without a look at its second line.
+ * one with neither is finished without a look at its second line.
  */
 enum {
 	FILCH__OP_USER_FLAGS =
