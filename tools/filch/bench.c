@@ -451,18 +451,21 @@ run_alloc(struct run *run, struct workload_stats *stats)
 	run->element_count = (size_t)o->iodepth * o->workers;
 	run->lanes = aligned_alloc(64, o->workers * sizeof(*run->lanes));
 	run->units = aligned_alloc(128, run->unit_count * sizeof(*run->units));
-	run->elements =
-	    aligned_alloc(64, run->element_count * sizeof(*run->elements));
 	run->pointers = calloc(run->element_count, sizeof(struct filch_op *));
-	if (run->lanes == NULL || run->units == NULL || run->elements == NULL ||
-	    run->pointers == NULL) {
+	if (run->lanes == NULL || run->units == NULL || run->pointers == NULL) {
 		return (-ENOMEM);
 	}
-	memset(run->lanes, 0, o->workers * sizeof(*run->lanes));
-	memset(run->units, 0, run->unit_count * sizeof(*run->units));
-	memset(run->elements, 0, run->element_count * sizeof(*run->elements));
+	if (o->batch > 1) {
+		size_t size = run->element_count * sizeof(*run->elements);
+
+		run->elements = aligned_alloc(64, size);
+		if (run->elements == NULL) {
+			return (-ENOMEM);
+		}
+		memset(run->elements, 0, size);
+	}
 	for (unsigned i = 0; i < o->workers; i++) {
-		run->lanes[i].stats = &stats[i];
+		run->lanes[i] = (struct lane){ .stats = &stats[i] };
 		workload_cursor_init(&run->lanes[i].cursor, &run->endless, i);
 	}
 	for (size_t i = 0; i < run->unit_count; i++) {
@@ -470,9 +473,9 @@ run_alloc(struct run *run, struct workload_stats *stats)
 		size_t first = i % per_worker * o->batch;
 		size_t at = i / per_worker * o->iodepth + first;
 
+		*unit = (struct unit){ .run = run };
 		filch_task_init(
 		    &unit->task, is_single ? single_poll : unit_poll, NULL);
-		unit->run = run;
 		unit->elements = run_element(run, at);
 		unit->pointers = &run->pointers[at];
 		unit->size = o->iodepth - first;
