@@ -25,7 +25,7 @@ BUSY = 0.1
 INTERRUPTED = 130
 # Rounds that say too little of how much rounds differ.
 FEW = 3
-SECONDS_MAX = 300  # well below what a program that hangs is given
+SECONDS_MAX = 60  # well below what a program that hangs is given
 
 
 class Bench:

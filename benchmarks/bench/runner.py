@@ -15,7 +15,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOCK = 1 << 20
 # Far more than any program takes: one that hangs is given up.
-PATIENCE_S = 600
+PATIENCE_S = 150
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 

@@ -13,7 +13,7 @@ refused only: --only=
 refused "peers: 'frob'" --peers=tbb,frob
 refused rounds --rounds=0
 refused rounds --rounds=x
-refused seconds --seconds=301
+refused seconds --seconds=61
 refused workers --workers=0
 run 0 --list
 grep -q '^sched ' "$work/out" || fail "--list: no sched"
@@ -112,7 +112,7 @@ none_runs()
 }
 
 # Ended half-way it keeps what it has, and leaves no file behind.
-"$filch" --quick --only=read --peers= --seconds=300 --bin="$bin" \
+"$filch" --quick --only=read --peers= --seconds=60 --bin="$bin" \
 	--directory="$work" --output="$work/cut" >"$work/out" 2>"$work/err" &
 process=$!
 eventually grep -q 'round 1 of 1: read' "$work/err"
