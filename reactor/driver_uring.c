@@ -210,11 +210,6 @@ uring_close(struct filch__reactor *reactor)
 
 /* ---- entries ---- */
 
-/*
- * Each call takes all that is published, however much that is by then: its end
- * also ends a source's chain of linked entries, and another thread may hand
- * over what was counted here before, and publish a chain.
- */
 void
 filch__uring_flush(struct filch__shard *shard)
 {
@@ -228,8 +223,7 @@ filch__uring_flush(struct filch__shard *shard)
 		filch__lock_leave(&us->lock);
 	}
 	while (filch__uring_pending(us) > 0) {
-		result = io_uring_enter((unsigned)us->ring.ring_fd,
-		    us->ring.sq.ring_entries, 0, 0, NULL);
+		result = filch__uring_hand_over(us);
 		filch__counter_add(&shard->counters.submissions, 1);
 		if (result <= 0 && result != -EINTR) {
 			/* no room for completions, or no memory: reap first */
@@ -256,8 +250,7 @@ filch__uring_entry_get(struct filch__uring_shard *us)
 		if (!filch__uring_may_hand_over(us)) {
 			return (NULL);
 		}
-		(void)io_uring_enter(
-		    (unsigned)us->ring.ring_fd, entries, 0, 0, NULL);
+		(void)filch__uring_hand_over(us);
 		if (filch__uring_pending(us) == entries) {
 			return (NULL);
 		}

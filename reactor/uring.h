@@ -98,6 +98,19 @@ filch__uring_cq_is_empty(const struct filch__uring_shard *us)
  */
 struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
 /*
+ * Hand over all that is published, however much that is by then: the end of a
+ * call also ends a source's chain of linked entries, and of what is counted
+ * first another thread may hand some over, and publish a chain.  As
+ * io_uring_enter(2) answers.
+ */
+static inline int
+filch__uring_hand_over(const struct filch__uring_shard *us)
+{
+	return (io_uring_enter(
+	    (unsigned)us->ring.ring_fd, us->ring.sq.ring_entries, 0, 0, NULL));
+}
+
+/*
  * Show count more entries to the kernel at once: those behind the tail have
  * been filled in, each with its user_data.  Lock held.
  */

@@ -54,8 +54,7 @@ filch__uring_cancel_enter(
 	sqe->cancel_flags = flags;
 	filch__uring_entry_publish(us, sqe, FILCH__URING_IGNORE);
 	if (filch__uring_may_hand_over(us)) {
-		(void)io_uring_enter((unsigned)us->ring.ring_fd,
-		    filch__uring_pending(us), 0, 0, NULL);
+		(void)filch__uring_hand_over(us);
 	}
 	if (filch__uring_pending(us) > 0 && filch__shard_current != shard) {
 		filch__uring_wake(shard);

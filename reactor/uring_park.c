@@ -104,27 +104,22 @@ ring_is_stuck(const struct filch__uring_shard *us)
 /*
  * Publish what was gathered, and hand it over in portions, all but the last:
  * the device works on one while the kernel prepares the next, which takes a
- * microsecond or two an entry.  Each call takes all that is published, since
- * the end of a call also ends a source's chain of linked entries.  Lock held;
- * left meanwhile.
+ * microsecond or two an entry.  Lock held; left meanwhile.
  */
 static void
 ring_start(struct filch__shard *shard)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
 	unsigned portion = PORTION_FIRST;
-	unsigned pending;
 	int taken;
 
 	do {
 		filch__uring_issue_some(us, portion);
-		pending = filch__uring_pending(us);
-		if (us->waiting.head == NULL || pending == 0) {
+		if (us->waiting.head == NULL || filch__uring_pending(us) == 0) {
 			return;
 		}
 		filch__lock_leave(&us->lock);
-		taken = io_uring_enter(
-		    (unsigned)us->ring.ring_fd, pending, 0, 0, NULL);
+		taken = filch__uring_hand_over(us);
 		filch__counter_add(&shard->counters.submissions, 1);
 		if (portion < us->in_flight_max) {
 			portion *= PORTION_GROWTH;
@@ -134,7 +129,11 @@ ring_start(struct filch__shard *shard)
 	filch__uring_issue(us);
 }
 
-/* Hand over what is published and sleep until a completion or until_ns. */
+/*
+ * Hand over what is published and sleep until a completion or until_ns.  It is
+ * counted, since a call that is asked for more than there is does not wait;
+ * chains are published by this worker alone, so none is cut.
+ */
 static void
 ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 {

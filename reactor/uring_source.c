@@ -26,8 +26,7 @@ filch__uring_source_submit(struct filch__shard *shard,
 
 	filch__lock_take(&us->lock);
 	if (entries - filch__uring_pending(us) < count) {
-		(void)io_uring_enter((unsigned)us->ring.ring_fd,
-		    filch__uring_pending(us), 0, 0, NULL);
+		(void)filch__uring_hand_over(us);
 	}
 	/* relaxed: changed under the lock */
 	if (entries - filch__uring_pending(us) < count ||
