@@ -180,7 +180,7 @@ FILCH_NODISCARD FILCH_API int filch_executor_spawn_joinable(
  *          poll that runs now or what it calls.  It may have run and be gone
  *          by now: of one that is not taken back only the address is used,
  *          which no task spawned since may have, or that one is taken back.
- * Threads  a worker of executor, in a poll; elsewhere false.
+ * Threads  a worker of executor, in a poll; false on all other threads.
  */
 FILCH_NODISCARD FILCH_API bool filch_executor_unspawn(
     struct filch_executor *executor, struct filch_task *task);
