@@ -383,6 +383,7 @@ worker_tell_peers(struct filch__worker *worker)
 	}
 }
 
+/* Inline: called in the worker's loop it takes 1 ns of 12 a link. */
 static inline void
 worker_tell_of_queued(struct filch__worker *worker)
 {
