@@ -16,8 +16,9 @@ from . import counts, file, kept, peers, targets, workloads
 from .contestants import COMMANDS, PEERS, Field, fio_run, missing
 from .progress import Progress, say
 from .report import Report, aligned
-from .runner import (BLOCK, ROOT, Failed, Refused, Samples, busy_share, commit,
-                     cpu_model, file_system, machine, run, words)
+from .runner import (BLOCK, PATIENCE_S, ROOT, Failed, Refused, Samples,
+                     busy_share, commit, cpu_model, file_system, machine, run,
+                     words)
 
 
 # From here on others' work is worth a word.
@@ -25,7 +26,7 @@ BUSY = 0.1
 INTERRUPTED = 130
 # Rounds that say too little of how much rounds differ.
 FEW = 3
-SECONDS_MAX = 60  # well below what a program that hangs is given
+SECONDS_MAX = 60  # well below PATIENCE_S
 
 
 class Bench:
@@ -53,11 +54,12 @@ class Bench:
             seconds += count * workloads.seconds(row, self.options)
         return runs, seconds
 
-    @staticmethod
-    def run(contestant):
+    def run(self, row, contestant):
+        patience = PATIENCE_S if self.is_ours(contestant) else \
+            workloads.patience(row, self.options)
         if contestant.fio:
-            return fio_run(contestant.command)
-        return run(contestant.command, contestant.environment)
+            return fio_run(contestant.command, patience)
+        return run(contestant.command, contestant.environment, patience)
 
     def attempt(self, row, contestant):
         """What it printed; a program that failed is not tried again."""
@@ -70,7 +72,7 @@ class Bench:
                 raise Failed(f"{contestant.label}: is not built")
             if row.workload == "mixed":
                 file.settle(self.options.mixed_file)
-            found = self.run(contestant)
+            found = self.run(row, contestant)
             for one in found:
                 if one.get("errors", 0) != 0:
                     raise Failed(f"{contestant.label}: {one['errors']} errors")

@@ -14,7 +14,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOCK = 1 << 20
-# Far more than any program takes: one that hangs is given up.
+# Far more than any program takes, under a sanitizer too: one that hangs is
+# given up.  Peers are given less, see workloads.patience().
 PATIENCE_S = 150
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -67,17 +68,17 @@ def end_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def output(command, env=None):
+def output(command, env=None, patience=PATIENCE_S):
     """What a program prints on standard output and on standard error."""
     name = pathlib.Path(command[0]).name
     try:
         done = subprocess.run([str(part) for part in command], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False,
-                              timeout=PATIENCE_S, preexec_fn=end_with_parent,
+                              timeout=patience, preexec_fn=end_with_parent,
                               env={**os.environ, **(env or {})})
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{name}: no end after {PATIENCE_S} s") from error
+        raise Failed(f"{name}: no end after {patience:.0f} s") from error
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()
                 or "nothing said").splitlines()
@@ -86,11 +87,11 @@ def output(command, env=None):
     return done.stdout, done.stderr
 
 
-def run(command, env=None):
+def run(command, env=None, patience=PATIENCE_S):
     """The objects that a program prints, one a line."""
     try:
         return [json.loads(line)
-                for line in output(command, env)[0].splitlines()]
+                for line in output(command, env, patience)[0].splitlines()]
     except json.JSONDecodeError as error:
         raise Failed(f"{pathlib.Path(command[0]).name}: "
                      f"no JSON: {error}") from error

@@ -130,6 +130,11 @@ def seconds(row, options):
     return given + SECONDS[row.workload][not options.quick]
 
 
+def patience(row, options):
+    """Of a peer's program, the seconds after which it surely hangs."""
+    return 20 + 5 * seconds(row, options)
+
+
 def value(found, figure):
     """The number of a figure in a report, or None."""
     path = figure.path

@@ -98,7 +98,10 @@ for path in "$peers"/*; do
 			for contexts in shared each; do
 				reads --contexts="$contexts"
 				mixed --contexts="$contexts"
-			done ;;
+			done
+			run 2 read --contexts=shared --workers=2 --iodepth=65
+			run 0 read --contexts=each --workers=2 --iodepth=128 \
+				--size=2m --number_ios=20000 ;;
 		go) sched; wakes; reads; mixed ;;
 		uv | compio | monoio) wakes; reads; mixed ;;
 		glommio) reads ;;

@@ -30,8 +30,10 @@ const char *const version = version_string.c_str();
 workers::workers(unsigned count, unsigned context_count, bool pin)
 {
 	for (unsigned i = 0; i < context_count; i++) {
+		/* Nobody but its thread does I/O on a context for one. */
 		contexts_.push_back(std::make_unique<asio::io_context>(
-		    static_cast<int>(count / context_count)));
+		    context_count > 1 ? ASIO_CONCURRENCY_HINT_UNSAFE_IO
+				      : static_cast<int>(count)));
 		guards_.emplace_back(contexts_.back()->get_executor());
 	}
 	for (unsigned i = 0; i < count; i++) {

@@ -2,7 +2,7 @@
 /*
  * Asio's files, by its io_uring: a file object for each operation in flight,
  * because operations of one kind on one object run one after another.
- * --contexts=shared: all threads on one io_context, and ring; each: one each.
+ * --contexts=each: each thread has an io_context, and ring; shared: one for all.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +41,13 @@ struct job {
 	std::atomic<size_t> running;
 	std::atomic<bool> over;
 };
+
+/*
+ * Asio 1.22.1 takes so many completions at a time off a ring when told that
+ * some came, and leaves the others until the next one comes.  When operations
+ * end there may be no next one, and what is left would be waited for in vain.
+ */
+#define IN_FLIGHT_MAX 128
 
 bool one_each;
 
@@ -95,11 +102,11 @@ private:
 		uint64_t until_ns = workload_sleep_until(&w,
 		    &job_.lanes[workers::index()].cursor, &place_, start_ns_);
 
-		if (until_ns != 0 && !peer_interrupted()) {
+		if (until_ns != 0) {
 			sleep(until_ns);
 			return;
 		}
-		if (peer_interrupted() || start_ns_ >= job_.stop_ns ||
+		if (start_ns_ >= job_.stop_ns ||
 		    !next(job_, &place_, &step_)) {
 			job_.running.fetch_sub(1, std::memory_order_release);
 			return;
@@ -208,14 +215,19 @@ drive(job &job, workload_outcome *ret_outcome)
 			   aligned_alloc(4096, count * w.block_size)),
 	    &free);
 	std::vector<std::unique_ptr<slot>> slots;
+	unsigned contexts = one_each ? w.workers : 1;
 
+	if (count / contexts > IN_FLIGHT_MAX) {
+		peer_refuse("asio", "--iodepth",
+		    "must leave an io_context 128 operations at most");
+	}
 	if (buffers == nullptr) {
 		return workload_complain(&w, "buffers", ENOMEM);
 	}
 	/* Touches the pages, and gives writes something to write. */
 	workload_fill(&w, buffers.get(), 0, count * w.block_size);
 	{
-		workers pool(w.workers, one_each ? w.workers : 1, w.pin);
+		workers pool(w.workers, contexts, w.pin);
 		std::unique_ptr<stuck> computing;
 
 		for (size_t i = 0; i < count; i++) {
@@ -275,7 +287,7 @@ file(const char *workload)
 {
 	const char *contexts = peer_option("contexts");
 
-	one_each = contexts != nullptr && strcmp(contexts, "each") == 0;
+	one_each = contexts == nullptr || strcmp(contexts, "shared") != 0;
 	return workload_main("asio", peer_argc, peer_argv, run,
 	    const_cast<char *>(peer_who("asio", version, workload)));
 }

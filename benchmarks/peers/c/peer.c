@@ -15,6 +15,17 @@
 
 #define ARGUMENTS_MAX 64
 
+/*
+ * A signal ends a peer's program, whatever its library hangs in: it has no more
+ * to say than it prints at its end.  This instead of interrupt.c.
+ */
+atomic_bool tool_interrupt_flag;
+
+void
+tool_interrupt_catch(void)
+{
+}
+
 int peer_argc;
 char **peer_argv;
 
@@ -116,12 +127,6 @@ peer_files_allow(void)
 		/* Where it fails, who opens too many is told so. */
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
-}
-
-bool
-peer_interrupted(void)
-{
-	return (tool_interrupted());
 }
 
 void

@@ -44,7 +44,6 @@ void peer_refuse(const char *peer, const char *argument, const char *rule)
 /* As many descriptors as the hard limit allows. */
 void peer_files_allow(void);
 
-bool peer_interrupted(void);
 void peer_pin(unsigned cpu); /* the calling thread */
 
 /* ---- wake ---- */

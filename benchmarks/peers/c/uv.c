@@ -132,10 +132,8 @@ slot_go(struct slot *slot, uint64_t now_ns)
 	if (now_ns >= worker->stop_ns) {
 		return;
 	}
-	until_ns = peer_interrupted()
-	    ? 0
-	    : workload_sleep_until(
-		  workload, &worker->cursor, &slot->place, now_ns);
+	until_ns = workload_sleep_until(
+	    workload, &worker->cursor, &slot->place, now_ns);
 	if (until_ns != 0) {
 		/* The loop's clock counts milliseconds: never too early. */
 		uint64_t until_ms = (until_ns + 999999) / 1000000;
