@@ -3,6 +3,7 @@
 What cannot be had is named, and the others go on."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -11,12 +12,21 @@ from .progress import say
 from .runner import ROOT
 
 
+def carry_out(command):
+    """Whether it succeeds; an interrupt ends all that it started, too."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL,
+                          stdout=sys.stderr, start_new_session=True) as process:
+        try:
+            return process.wait() == 0
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+
+
 def bash(script, *arguments):
     """Whether a script with the functions of needs.sh succeeds."""
-    return subprocess.run(
-        ["bash", "-euc", f". scripts/needs.sh\n{script}", "bench",
-         *arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
-        stdout=sys.stderr, check=False).returncode == 0
+    return carry_out(["bash", "-euc", f". scripts/needs.sh\n{script}",
+                      "bench", *arguments])
 
 
 def build_own():
@@ -36,9 +46,7 @@ def build_others(peers):
     """Those that are programs of ours, named as they are built."""
     names = [peer for peer in peers if PEERS[peer][0] == "build"]
     if names:
-        subprocess.run([str(ROOT / "benchmarks/peers/build"), *names],
-                       cwd=ROOT, check=False, stdin=subprocess.DEVNULL,
-                       stdout=sys.stderr)
+        carry_out([str(ROOT / "benchmarks/peers/build"), *names])
 
 
 def versions(peers):
