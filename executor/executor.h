@@ -68,6 +68,8 @@ struct filch__worker {
 	bool notify;           /* (w) tell peers after this poll */
 	bool reaping;          /* (w) wakes come from completions */
 	bool searching;        /* (w) counted as such in idle */
+	bool has_given;        /* (w) tasks to a peer, since looks_evened */
+	uint64_t parks_evened; /* (w) its parks by then */
 	/* of the visits to the driver, drive.c */
 	bool urgent;          /* (w) the first task reaped runs next */
 	bool ran_dry;         /* (w) of tasks, since it was paced */
@@ -125,6 +127,9 @@ void *filch__worker_main(void *arg);
 /* The lane has no room for task: half of it goes into the injector. */
 void filch__worker_spill_spawned(struct filch__worker *, struct filch_task *);
 void filch__worker_spill_woken(struct filch__worker *, struct filch_task *);
+/* Put tasks into the injector, in order. */
+void filch__worker_inject(
+    struct filch__worker *worker, void *const *items, unsigned count);
 /* Tell a peer of what is queued, if anything is. */
 void filch__worker_tell_of_queued(struct filch__worker *);
 /* Wake a peer if one sleeps and nobody searches. */
@@ -161,8 +166,9 @@ void filch__worker_drive_before_sleep(struct filch__worker *worker);
 /* ---- even_out.c ---- */
 
 /*
- * The worker ran dry and has just reaped: take tasks from a peer that has more
- * woken ones, once in a look of the reactor thread.
+ * The worker ran dry and has just reaped: once in a look of the reactor thread,
+ * take tasks from a peer that has more woken ones, or give some to one that
+ * sleeps.
  */
 void filch__worker_even_out(struct filch__worker *worker);
 

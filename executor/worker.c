@@ -144,38 +144,32 @@ static void
 worker_spill(struct filch__worker *worker, struct filch__deque *lane,
     struct filch_task *task)
 {
-	void *items[FILCH__MOVE_MAX];
-	struct filch_task *first = NULL;
-	struct filch_task *last = NULL;
+	void *items[FILCH__MOVE_MAX + 1];
 	unsigned count = filch__deque_take_half(lane, items, FILCH__MOVE_MAX);
-	unsigned i;
 
-	for (i = 0; i < count; i++) {
-		struct filch_task *item = items[i];
-
-		item->priv.next = NULL;
-		if (last == NULL) {
-			first = item;
-		} else {
-			last->priv.next = item;
-		}
-		last = item;
-	}
 	if (!filch__deque_push(lane, task)) {
-		task->priv.next = NULL;
-		if (last == NULL) {
-			first = task;
-		} else {
-			last->priv.next = task;
-		}
-		last = task;
+		items[count] = task;
 		count++;
 	}
 	if (count > 0) {
-		filch__injector_push(
-		    &worker->executor->injector, first, last, count);
+		filch__worker_inject(worker, items, count);
 		filch__counter_add(&worker->counters.overflows, count);
 	}
+}
+
+void
+filch__worker_inject(
+    struct filch__worker *worker, void *const *items, unsigned count)
+{
+	struct filch_task *first = items[0];
+	struct filch_task *last = first;
+	unsigned i;
+
+	for (i = 1; i < count; i++) {
+		last->priv.next = items[i];
+		last = items[i];
+	}
+	filch__injector_push(&worker->executor->injector, first, last, count);
 }
 
 bool
@@ -260,7 +254,7 @@ worker_next(struct filch__worker *worker)
 		}
 	}
 	task = worker_next_local(worker);
-	if (task == NULL) {
+	if (task == NULL && !worker->has_given) {
 		task = worker_take_injected(worker, FILCH__MOVE_MAX);
 	}
 	if (task == NULL) {

@@ -107,6 +107,72 @@ Test(even_out, is_not_for_a_worker_that_has_nothing_and_so_searches)
 	cr_assert_eq(filch__deque_count(&victim->woken), 100);
 }
 
+/* ---- giving ---- */
+
+static struct filch__shard *woken;
+
+static void
+wake(struct filch__shard *shard)
+{
+	woken = shard;
+}
+
+/* The victim sleeps. */
+static void
+setup_asleep(void)
+{
+	static const struct filch__driver driver = { .wake = wake };
+	static struct filch__shard shard;
+
+	setup();
+	executor.reactor.driver = &driver;
+	victim->shard = &shard;
+	filch__injector_init(&executor.injector);
+	filch__idle_init(&executor.idle, 2);
+	filch__idle_park(&executor.idle, victim->index, false);
+}
+
+TestSuite(even_out_asleep, .init = setup_asleep);
+
+Test(even_out_asleep, gives_the_older_half_and_wakes)
+{
+	struct filch_task *taken[CAPACITY];
+
+	push(&thief->woken, 0, 8);
+	filch__worker_even_out(thief);
+	cr_assert_eq(woken, victim->shard);
+	cr_assert(thief->has_given);
+	cr_assert_eq(filch__deque_count(&thief->woken), 4);
+	cr_assert_eq(
+	    filch__injector_pop(&executor.injector, taken, CAPACITY), 4);
+	for (int i = 0; i < 4; i++) {
+		cr_assert_eq(taken[i], &tasks[i]);
+	}
+	executor.looks += 2;
+	filch__worker_even_out(thief);
+	cr_assert_not(thief->has_given, "the peer was woken, and searches");
+	cr_assert(filch__injector_is_empty(&executor.injector));
+}
+
+Test(even_out_asleep, gives_nothing_of_little)
+{
+	push(&thief->woken, 0, 3);
+	filch__worker_even_out(thief);
+	cr_assert_null(woken);
+	cr_assert_eq(filch__deque_count(&thief->woken), 3);
+}
+
+Test(even_out_asleep, gives_nothing_where_the_worker_slept_too)
+{
+	filch__counter_add(&thief->counters.parks, 1);
+	push(&thief->woken, 0, 8);
+	filch__worker_even_out(thief);
+	cr_assert_null(woken);
+	executor.looks += 2;
+	filch__worker_even_out(thief);
+	cr_assert_eq(woken, victim->shard);
+}
+
 /* ---- stealing ---- */
 
 TestSuite(steal, .init = setup);
