@@ -181,6 +181,7 @@ uring_shard_open(
 	for (i = 0; i < params.sq_entries; i++) {
 		us->ring.sq.array[i] = i;
 	}
+	us->own_fd = (unsigned)us->ring.ring_fd;
 	us->in_flight_max = params.cq_entries - CQ_RESERVE;
 	filch__lock_init(&us->lock);
 	return (0);

@@ -46,10 +46,14 @@ struct filch__uring_shard {
 	filch__u32 in_flight;   /* (l) written; entries to be completed */
 	unsigned in_flight_max; /* (i) */
 	uint32_t opcodes;       /* (i) a bit for each that the kernel has */
-	struct filch__op_queue waiting;           /* (l) for room */
-	int eventfd;                              /* (i) */
-	uint64_t eventfd_value;                   /* the kernel's */
-	bool eventfd_armed;                       /* (l) */
+	struct filch__op_queue waiting; /* (l) for room */
+	int eventfd;                    /* (i) */
+	uint64_t eventfd_value;         /* the kernel's */
+	bool eventfd_armed;             /* (l) */
+	/* what its own worker, and no other thread, calls the ring */
+	bool own_asked;     /* (w) the kernel, for a number */
+	unsigned own_fd;    /* (w) that, or the descriptor */
+	unsigned own_flags; /* (w) of io_uring_enter(2), for a number */
 	FILCH__CACHE_ALIGNED filch__ptr gathered; /* (a) [UG1] */
 	FILCH__CACHE_ALIGNED filch__u32 park;     /* (a) [UP1] */
 };
@@ -97,6 +101,20 @@ filch__uring_cq_is_empty(const struct filch__uring_shard *us)
  * some on a thread that must not hand over.  Lock held.
  */
 struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
+
+/* io_uring_enter(2), as it answers. */
+static inline int
+filch__uring_enter(const struct filch__uring_shard *us, unsigned submit,
+    unsigned wait, unsigned flags)
+{
+	if (filch__likely(filch__shard_current == us->shard)) {
+		return (io_uring_enter(
+		    us->own_fd, submit, wait, flags | us->own_flags, NULL));
+	}
+	return (io_uring_enter(
+	    (unsigned)us->ring.ring_fd, submit, wait, flags, NULL));
+}
+
 /*
  * Hand over all that is published, however much that is by then: the end of a
  * call also ends a source's chain of linked entries, and of what is counted
@@ -106,8 +124,7 @@ struct io_uring_sqe *filch__uring_entry_get(struct filch__uring_shard *us);
 static inline int
 filch__uring_hand_over(const struct filch__uring_shard *us)
 {
-	return (io_uring_enter(
-	    (unsigned)us->ring.ring_fd, us->ring.sq.ring_entries, 0, 0, NULL));
+	return (filch__uring_enter(us, us->ring.sq.ring_entries, 0, 0));
 }
 
 /*

@@ -137,7 +137,6 @@ ring_start(struct filch__shard *shard)
 static void
 ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 {
-	unsigned fd = (unsigned)us->ring.ring_fd;
 	unsigned pending = filch__uring_pending(us);
 	struct __kernel_timespec timeout;
 	struct io_uring_getevents_arg arg = {
@@ -146,16 +145,38 @@ ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 	uint64_t left_ns;
 
 	if (until_ns == FILCH_NEVER) {
-		(void)io_uring_enter(
-		    fd, pending, 1, IORING_ENTER_GETEVENTS, NULL);
+		(void)filch__uring_enter(
+		    us, pending, 1, IORING_ENTER_GETEVENTS);
 		return;
 	}
 	left_ns = sleep_left(filch__clock_ns(), until_ns);
 	timeout.tv_sec = (int64_t)(left_ns / FILCH__NS_PER_S);
 	timeout.tv_nsec = (long long)(left_ns % FILCH__NS_PER_S);
-	(void)io_uring_enter2(fd, pending, 1,
-	    IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
-	    sizeof(arg));
+	(void)io_uring_enter2(us->own_fd, pending, 1,
+	    IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | us->own_flags,
+	    (sigset_t *)&arg, sizeof(arg));
+}
+
+/*
+ * Register the ring with this thread, which then names it by a number of its
+ * own: that spares each call the look-up of the descriptor, a third of what it
+ * costs.  Before Linux 5.18 the descriptor has to do.  The kernel forgets it
+ * when the thread ends.
+ */
+static void
+ring_register(struct filch__uring_shard *us)
+{
+	struct io_uring_rsrc_update update = {
+		.offset = UINT32_MAX, /* any number */
+		.data = (unsigned)us->ring.ring_fd,
+	};
+
+	us->own_asked = true;
+	if (io_uring_register((unsigned)us->ring.ring_fd,
+		IORING_REGISTER_RING_FDS, &update, 1) == 1) {
+		us->own_fd = update.offset;
+		us->own_flags = IORING_ENTER_REGISTERED_RING;
+	}
 }
 
 void
@@ -170,6 +191,9 @@ filch__uring_park(struct filch__shard *shard)
 	uint32_t how;
 	uint32_t old = PARK_EMPTY;
 
+	if (filch__unlikely(!us->own_asked)) {
+		ring_register(us);
+	}
 	filch__lock_take(&us->lock);
 	ring_start(shard);
 	/* relaxed: changed under the lock.  The armed eventfd is no work. */

@@ -93,8 +93,7 @@ cq_kick(struct filch__uring_shard *us)
 static void
 cq_post(struct filch__uring_shard *us, bool is_foreign)
 {
-	(void)io_uring_enter(
-	    (unsigned)us->ring.ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+	(void)filch__uring_enter(us, 0, 0, IORING_ENTER_GETEVENTS);
 	if (is_foreign) {
 		cq_kick(us);
 	}

@@ -43,6 +43,9 @@ FAULT_WRAP(int, pthread_setaffinity_np,
 FAULT_WRAP(int, io_uring_queue_init_params,
     (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
     (entries, ring, params), FAULT_NEGATIVE)
+FAULT_WRAP(int, io_uring_register,
+    (unsigned fd, unsigned opcode, const void *arg, unsigned count),
+    (fd, opcode, arg, count), FAULT_NEGATIVE)
 FAULT_WRAP(int, io_uring_register_iowq_max_workers,
     (struct io_uring * ring, unsigned *workers), (ring, workers),
     FAULT_NEGATIVE)
@@ -189,6 +192,8 @@ static const struct fault_case cases[] = {
 	    URING, endured, 0 },
 	{ "uring without a bound", "io_uring_register_iowq_max_workers", EINVAL,
 	    0, URING, endured, 0 },
+	{ "uring by its descriptor", "io_uring_register", EINVAL, 1, URING,
+	    endured, 0 },
 	{ "uring endured", "sched_getaffinity", EINVAL, 0, URING, endured, 0 },
 	{ "uring endured", "pthread_setaffinity_np", EINVAL, 0, URING, endured,
 	    0 },

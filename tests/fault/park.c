@@ -36,19 +36,19 @@ int __wrap_io_uring_enter(unsigned fd, unsigned submit, unsigned wait,
 
 /* What others do meanwhile, done on the worker's own thread. */
 static void
-meanwhile(unsigned fd, unsigned submit)
+meanwhile(unsigned fd, unsigned submit, unsigned flags)
 {
 	struct filch__shard *shard = filch__shard_current;
 	struct filch__uring_shard *us = filch__uring_shard(shard);
 	uint64_t one = 1;
 
-	FAULT_EQUAL(__real_io_uring_enter(fd, submit, 0, 0, NULL), submit);
+	FAULT_EQUAL(__real_io_uring_enter(fd, submit, 0, flags, NULL), submit);
 	FAULT_EQUAL(write(us->eventfd, &one, sizeof(one)), sizeof(one));
 	filch__shard_current = NULL;
 	filch__reactor_current = shard->reactor;
 	while (filch__uring_cq_is_empty(us)) {
 		(void)__real_io_uring_enter(
-		    fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+		    fd, 0, 0, flags | IORING_ENTER_GETEVENTS, NULL);
 	}
 	(void)filch__uring_reap(shard);
 	filch__reactor_current = NULL;
@@ -61,7 +61,8 @@ __wrap_io_uring_enter(
 {
 	if (wait > 0 && filch__shard_current != NULL) {
 		if (fault_take("io_uring_enter") != 0) {
-			meanwhile(fd, submit);
+			meanwhile(
+			    fd, submit, flags & IORING_ENTER_REGISTERED_RING);
 			submit = 0; /* it was computed before */
 		}
 		__atomic_add_fetch(&sleeps, 1, __ATOMIC_RELEASE);

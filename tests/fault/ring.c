@@ -41,6 +41,8 @@ int __real_io_uring_queue_init_params(
     unsigned entries, struct io_uring *ring, struct io_uring_params *params);
 int __wrap_io_uring_queue_init_params(
     unsigned entries, struct io_uring *ring, struct io_uring_params *params);
+int __wrap_io_uring_register(
+    unsigned fd, unsigned opcode, const void *arg, unsigned count);
 int __real_io_uring_enter(unsigned fd, unsigned submit, unsigned wait,
     unsigned flags, sigset_t *mask);
 int __wrap_io_uring_enter(unsigned fd, unsigned submit, unsigned wait,
@@ -60,6 +62,18 @@ __wrap_io_uring_queue_init_params(
 		ring_count++;
 	}
 	return (result);
+}
+
+/* So that calls name their ring by its descriptor, as before Linux 5.18. */
+int
+__wrap_io_uring_register(
+    unsigned fd, unsigned opcode, const void *arg, unsigned count)
+{
+	(void)fd;
+	(void)arg;
+	(void)count;
+	FAULT_EQUAL(opcode, IORING_REGISTER_RING_FDS);
+	return (-EINVAL);
 }
 
 static const char *
