@@ -20,7 +20,7 @@
 #include "apart.h"
 
 /* Between two events; the workers fall asleep within it. */
-#define PAUSE_NS 200000
+#define PAUSE_NS 50000
 
 /* A poll of a busy task, and how many each worker gets. */
 #define BUSY_POLL_NS    5000
@@ -251,7 +251,7 @@ struct sleeper {
 	struct histogram histogram;
 };
 
-/* Between 0.2 and 1.2 ms from now, so that it meets no tick of the kernel. */
+/* Between 0.05 and 1.1 ms from now, so that it meets no tick of the kernel. */
 static uint64_t
 sleeper_deadline(struct sleeper *sleeper)
 {

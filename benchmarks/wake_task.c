@@ -13,7 +13,7 @@
 
 #include "apart.h"
 
-#define PAUSE_NS 200000
+#define PAUSE_NS 50000
 
 /* Takes note of each wake, and tells waker, if there is one. */
 struct woken {

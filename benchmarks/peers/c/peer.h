@@ -57,7 +57,7 @@ struct wake_arguments {
 	bool pin;
 };
 
-#define PEER_PAUSE_NS 200000 /* between two events: the workers sleep */
+#define PEER_PAUSE_NS 50000 /* between two events: the workers sleep */
 
 /* Of argv behind the subcommand.  Refuses what is bad. */
 struct wake_arguments wake_parse(const char *peer, int argc, char **argv);
@@ -90,7 +90,7 @@ uint64_t peer_memory_bytes(const char *key);
 uint64_t peer_now_ns(void);
 void peer_pause_ns(uint64_t ns);
 
-/* How long a timer waits: 0.2 to 1.2 ms, so that it meets no tick. */
+/* How long a timer waits: 0.05 to 1.1 ms, so that it meets no tick. */
 uint64_t peer_delay_ns(uint32_t *random);
 
 #ifdef __cplusplus

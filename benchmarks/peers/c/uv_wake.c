@@ -2,7 +2,7 @@
 /*
  * libuv's wakes: a descriptor that becomes readable, a timer, a thread that
  * wakes the loop.  libuv's timers count milliseconds, so it waits one each time
- * where others wait 0.2 to 1.2; what it is late by begins after that.
+ * where others wait 0.05 to 1.1; what it is late by begins after that.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -13,7 +13,7 @@ import (
 
 const (
 	// Between two events; the workers fall asleep within it.
-	pauseNS = 200000
+	pauseNS = 50000
 	// A turn of a busy goroutine, and how many each worker gets.
 	busyNS        = 5000
 	busyPerWorker = 4
@@ -136,7 +136,7 @@ func timer(o *options, busyCount int) []figure {
 	stop := busy(busyCount)
 
 	for range o.samples {
-		// Between 0.2 and 1.2 ms, so that it meets no tick of the kernel.
+		// Between 0.05 and 1.1 ms, so that it meets no tick of the kernel.
 		random = random*1664525 + 1013904223
 		deadline := nowNS() + pauseNS + int64(random>>12)
 		time.Sleep(time.Duration(deadline - nowNS()))

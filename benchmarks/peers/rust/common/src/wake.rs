@@ -9,7 +9,7 @@ use crate::system::{self, anonymous_bytes, now_ns, pause_ns, resident_bytes, usa
 use crate::{Histogram, Options, refuse, report};
 
 /// Between two events; the workers fall asleep within it.
-pub const PAUSE_NS: u64 = 200_000;
+pub const PAUSE_NS: u64 = 50_000;
 /// A poll of a busy task, and how many each worker gets.
 pub const BUSY_POLL_NS: u64 = 5_000;
 pub const BUSY_PER_WORKER: usize = 4;
@@ -140,7 +140,7 @@ impl Events {
     }
 }
 
-/// Delays between 0.2 and 1.2 ms, so that they meet no tick of the kernel.
+/// Delays between 0.05 and 1.1 ms, so that they meet no tick of the kernel.
 pub struct Delays(u32);
 
 impl Default for Delays {
