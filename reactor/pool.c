@@ -113,6 +113,11 @@ filch__pool_submit(struct filch__pool *pool, struct filch_op *op)
 	int refusal = 0;
 	bool spawn = false;
 
+	if (filch__unlikely(filch__expired_current != NULL)) {
+		/* it may be carried out here, which must be without the lock */
+		filch__op_queue_push(&filch__expired_current->pooled, op);
+		return;
+	}
 	/* [PL1] pairs with pool_unlink: a counter, no other order needed */
 	(void)filch__u32_add_acq_rel(&shard->pooled, 1);
 	pthread_mutex_lock(&pool->mutex);

@@ -45,8 +45,9 @@ void filch__pool_fini(struct filch__pool *pool);
  * Queue op.  Its state is FILCH__OP_POOL until a thread takes it, then
  * FILCH__OP_POOL_RUNNING; the end is filch__reactor_complete().  If not even
  * one thread can be started, the calling thread carries out what is queued:
- * so the caller holds no lock that completing takes.  With FILCH_OP_NOWAIT it
- * ends with -EAGAIN if FILCH_POOL_DEPTH_NOWAIT wait before it.
+ * so the caller holds no lock that completing takes.  If it expires timers, op
+ * is queued when it has left their lock.  With FILCH_OP_NOWAIT it ends with
+ * -EAGAIN if FILCH_POOL_DEPTH_NOWAIT wait before it.
  */
 void filch__pool_submit(struct filch__pool *pool, struct filch_op *op);
 

@@ -50,6 +50,7 @@ FILCH__THREAD_LOCAL struct filch__expired *filch__expired_current
 static void *reactor_main(void *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
 static unsigned timers_expire(struct filch__shard *, uint64_t);
+static void expired_hand_on(struct filch__reactor *, struct filch__expired *);
 static uint64_t reactor_earliest(const struct filch__reactor *);
 static uint64_t reactor_stands_by(const struct filch__reactor *, uint64_t);
 
@@ -237,7 +238,7 @@ reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
  * operation whose deadline has come is asked to end under the lock, without
  * which it could go away meanwhile.  That may end it at once, and others: a
  * cancel that finds no room in a ring reaps.  They are completed without the
- * lock.
+ * lock, or handed on to the pool, which may carry them out on this thread.
  */
 static unsigned
 timers_expire(struct filch__shard *shard, uint64_t now_ns)
@@ -250,6 +251,7 @@ timers_expire(struct filch__shard *shard, uint64_t now_ns)
 	do {
 		expired.count = 0;
 		expired.ended = (struct filch__op_queue){ .count = 0 };
+		expired.pooled = (struct filch__op_queue){ .count = 0 };
 		filch__expired_current = &expired;
 		more = filch__timers_expire(&shard->timers, now_ns, &expired);
 		filch__expired_current = NULL;
@@ -257,9 +259,21 @@ timers_expire(struct filch__shard *shard, uint64_t now_ns)
 			filch__task_wake_held(expired.tasks[i]);
 		}
 		count += expired.count + expired.ended.count;
-		filch__reactor_complete(shard->reactor, expired.ended.head);
+		expired_hand_on(shard->reactor, &expired);
 	} while (more);
 	return (count);
+}
+
+static void
+expired_hand_on(struct filch__reactor *reactor, struct filch__expired *expired)
+{
+	struct filch_op *op;
+
+	filch__reactor_complete(reactor, expired->ended.head);
+	while ((op = expired->pooled.head) != NULL) {
+		filch__op_queue_remove(&expired->pooled, op);
+		filch__pool_submit(&reactor->pool, op);
+	}
 }
 
 void

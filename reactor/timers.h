@@ -28,13 +28,14 @@ struct filch__timers {
 
 /*
  * What is left to do after the lock is left: tasks to wake, whose references
- * are passed on, and operations to complete.
+ * are passed on, operations to complete, and operations for the pool.
  */
 #define FILCH__EXPIRED_MAX 64
 struct filch__expired {
 	struct filch_task *tasks[FILCH__EXPIRED_MAX];
 	unsigned count;
 	struct filch__op_queue ended;
+	struct filch__op_queue pooled;
 };
 
 void filch__timers_init(struct filch__timers *timers);
