@@ -86,11 +86,13 @@ struct filch__worker {
 	const struct filch__worker *victim;   /* (w) from whom */
 	FILCH__CACHE_ALIGNED filch__ptr lifo; /* (a) [WK1] */
 	filch__u32 awake; /* (a) by the worker; not parked */
+	filch__u32 clock; /* (a) by the worker: filch__thread_clock() */
 	struct filch__deque woken;
 	struct filch__deque spawned;
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
 	uint64_t polls_seen; /* the reactor thread's, at its last look */
-	bool queued_seen;    /* the same */
+	uint64_t polls_met;  /* the same, when it last woke */
+	bool queued_seen;    /* the same, at its last look */
 	uint64_t parks_seen; /* the shutdown's, when it asked [SD1] */
 };
 

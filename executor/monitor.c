@@ -40,6 +40,31 @@ monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
 	}
 }
 
+/*
+ * A worker that wakes may find itself behind one that is stuck, while another
+ * CPU is idle: some kernels move nobody.  Both have short turns, but they end
+ * at a tick unless somebody looks.
+ */
+static void
+monitor_end_turns(struct filch_executor *executor)
+{
+	unsigned i;
+
+	for (i = 0; i < executor->worker_count; i++) {
+		struct filch__worker *worker = &executor->workers[i];
+		/* relaxed: hints; a wrong one costs a look at a clock */
+		uint64_t polls =
+		    filch__u64_load_relaxed(&worker->counters.polls);
+
+		if (polls == worker->polls_met &&
+		    filch__u32_load_relaxed(&worker->awake) != 0) {
+			filch__thread_end_turn(
+			    filch__u32_load_relaxed(&worker->clock));
+		}
+		worker->polls_met = polls;
+	}
+}
+
 void
 filch__executor_monitor(struct filch_executor *executor)
 {
@@ -61,6 +86,7 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
 		return (FILCH_NEVER);
 	}
+	monitor_end_turns(executor);
 	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
 		return (executor->tick_ns + MONITOR_INTERVAL_NS);
 	}

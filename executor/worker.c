@@ -60,6 +60,8 @@ filch__worker_main(void *arg)
 	filch__worker_current = worker;
 	filch__shard_current = worker->shard;
 	filch__thread_be_prompt(WORKER_TURN_NS);
+	/* relaxed: for the monitor, which does without it until then */
+	filch__u32_store_relaxed(&worker->clock, filch__thread_clock());
 	filch__executor_monitor(executor);
 	while (filch__executor_state(executor) != FILCH__EXECUTOR_CLOSED) {
 		struct filch_task *task = worker_next(worker);

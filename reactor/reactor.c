@@ -161,12 +161,42 @@ shorten_turns(uint64_t turn_ns)
 	}
 }
 
+uint32_t
+filch__thread_clock(void)
+{
+	clockid_t clock;
+
+	return (pthread_getcpuclockid(pthread_self(), &clock) == 0
+		? (uint32_t)clock
+		: 0);
+}
+
+void
+filch__thread_end_turn(uint32_t clock)
+{
+	struct timespec ran;
+
+	(void)clock_gettime((clockid_t)clock, &ran);
+}
+
 #else
 
 static void
 shorten_turns(uint64_t turn_ns)
 {
 	(void)turn_ns;
+}
+
+uint32_t
+filch__thread_clock(void)
+{
+	return (0);
+}
+
+void
+filch__thread_end_turn(uint32_t clock)
+{
+	(void)clock;
 }
 
 #endif

@@ -164,6 +164,16 @@ void filch__reactor_add_timer(
 void filch__thread_be_prompt(uint64_t turn_ns);
 
 /*
+ * This thread's CPU clock, and the look whether the turn of the thread whose
+ * clock it is has come to its end.  The kernel looks by itself at its ticks,
+ * which are milliseconds apart, and when somebody wakes; who reads the clock
+ * makes it look at once, and if others wait for that CPU one of them gets it.
+ * A clock that has ended with its thread is nothing to look at.
+ */
+uint32_t filch__thread_clock(void);
+void filch__thread_end_turn(uint32_t clock);
+
+/*
  * Expire what is due on shard; returns how many tasks that woke.  By its
  * worker; cheap if nothing is timed.
  */
