@@ -116,7 +116,7 @@ class Bench:
         best = None
         for index in range(len(contestant.variants)):
             contestant.chosen = index
-            self.progress.step("settings", f"{row.name}: {contestant.label}")
+            self.progress.step("the peers' best settings", f"{row.name}: {contestant.label}")
             found = self.attempt(row, contestant)
             value = workloads.value(found[0], figure) if found else None
             if value is not None and (best is None or
@@ -262,8 +262,10 @@ def parse():
         else options.rounds
     options.seconds = (1 if quick else 2) if options.seconds is None \
         else options.seconds
-    if options.rounds < 1 or options.seed < 0:
-        parser.error("--rounds: must be at least 1; --seed: 0")
+    if options.rounds < 1:
+        parser.error("--rounds: must be at least 1")
+    if options.seed < 0:
+        parser.error("--seed: must be at least 0")
     if not 1 <= options.seconds <= SECONDS_MAX:
         parser.error(f"--seconds: must be from 1 to {SECONDS_MAX}")
     if not 1 <= options.workers <= 256:
@@ -322,11 +324,13 @@ def take_part(field, options, directory, stem):
     text = bench.report.markdown(head(options, begun))
     text += targets.markdown(bench.report)
     for label, rows in bench.refusals.items():
-        text += f"\n{label} cannot do: {', '.join(rows)}\n"
+        text += f"\nNot in {', '.join(rows)}: {label} cannot do that.\n"
     for row, reason in bench.failures.values():
         text += f"\nNot run: {row}: {reason}\n"
     (directory / f"{stem}.md").write_text(text, encoding="utf-8")
     plots = bench.report.plots(directory, stem)
+    if not plots:
+        say("no plots: gnuplot is not there, or draws nothing")
     show(text)
     say(f"{directory}/{stem}.jsonl, .md and {len(plots)} plots")
     if not complete:

@@ -96,5 +96,5 @@ def there(wanted, own):
     found = [peer for peer in wanted if is_there(peer, own)]
     absent = [peer for peer in wanted if peer not in found]
     if absent:
-        say(f"without {', '.join(absent)}: not there")
+        say(f"left out, since not there: {', '.join(absent)}")
     return found

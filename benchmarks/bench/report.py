@@ -9,8 +9,12 @@ from .workloads import value
 # Values further apart than this are drawn to a logarithmic scale.
 APART = 20
 KINDS = ("open", "hot", "direct", "free", "pinned")  # of rows, a plot each
-LEGEND = ("Bold is the best of a row, of which more or less is better as "
-          "it says; x filch is a median by filch's.")
+LEGEND = """\
+Bold: the best of a row.  less, more: what is better.  x filch: a program's
+median divided by filch's.  k/s: thousands of operations a second.  QD:
+operations in flight for each worker.  hot: from memory.  direct: past the
+cache (O_DIRECT).  free: workers where the system puts them.  pinned: each on a
+CPU of its own."""
 LINE = 18  # pixels a bar of a plot, and a heading
 
 
@@ -23,13 +27,17 @@ def aligned(text):
             continue
         widths = [max(map(len, column)) for column in zip(*rows)]
         for row in rows:
-            fill = "-" if set("".join(row)) == {"-"} else " "
-            out.append("| " + " | ".join(
-                cell.ljust(width, fill) for cell, width in zip(row, widths))
-                + " |")
+            out.append("| " + " | ".join(map(padded, row, widths)) + " |")
         rows = []
         out.append(line)
     return "\n".join(out[:-1])
+
+
+def padded(cell, width):
+    """Figures stand to the right."""
+    if cell == "---":
+        return width * "-"
+    return cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
 
 
 def colour(label):

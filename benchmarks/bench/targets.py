@@ -96,13 +96,17 @@ def judged(report):
 
 
 def markdown(report):
-    """A line for each target of each row, and then one for each target, below
-    an empty line; nothing where nothing is judged."""
-    text = ["", "| row | figure | best of those meant | filch is x as good "
+    """A table with a line for each target of each row, and one with a line
+    for each target; nothing where nothing is judged."""
+    text = ["", "What filch is to reach, row by row: so many times as good as "
+            "the best of some of the others.", "",
+            "| row | figure | best of the others | filch is x as good "
             "| target | met |", "|---|---|---|---|---|---|"]
-    short = ["", "| what | beside the best of | filch is x as good, worst.."
+    short = ["", "The same, target by target:", "",
+             "| what | beside the best of | filch is x as good, worst.."
              "best row | target | rows that meet it |",
              "|---|---|---|---|---|"]
+    ratios = []
     for target, rows in judged(report):
         own = "" if target.own == "filch" else f" ({target.own})"
         for name, figure, best, ratio in rows:
@@ -115,4 +119,4 @@ def markdown(report):
             f"| {target.what} | {target.beside} | "
             f"{min(ratios):.2f}..{max(ratios):.2f} | "
             f"{target.least:.2f} | {met} of {len(rows)} |")
-    return "\n".join(text + short) + "\n" if len(text) > 3 else ""
+    return "\n".join(text + short) + "\n" if ratios else ""

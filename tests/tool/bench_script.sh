@@ -28,7 +28,7 @@ for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
 			"$work/out" || fail "no row for $bench, $where"
 	done
 done
-! grep -q 'best of those' "$work/out" || fail "targets without others to judge by"
+! grep -q 'best of the others' "$work/out" || fail "targets without others to judge by"
 jq -es 'length == 14 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.cpu | length) > 0 and .cores > 0 and (.kernel | length) > 0
 	and (.commit | length) > 0)' "$work"/results/*.jsonl >/dev/null ||
@@ -78,6 +78,58 @@ grep -q '^| mixed open hot QD 32 free | p99 us | compio | 1.00 | 5.00 ' \
 	"$work/out" || fail "--table: no target of the open row"
 test "$(grep -c ' of [12] |$' "$work/out")" -eq 3 ||
 	fail "--table: a row is judged twice"
+
+# Every figure in its unit, and beside filch's.
+# made ROW FOUND-OF-FILCH FOUND-OF-COMPIO
+made()
+{
+	printf '{"row":"%s","program":"%s","found":{%s}}\n' \
+		"$1" filch "$2" "$1" compio "$3"
+}
+{
+	made "read hot QD 8 pinned" '"iops":2e6,"cpu_ns_per_op":900' \
+		'"iops":5e5,"cpu_ns_per_op":1800'
+	made "mixed open hot QD 32 free" \
+		'"iops":2e4,"lat_ns":{"p50":5e4,"p99":2e5,"p999":4e5}' \
+		'"iops":1e4,"lat_ns":{"p50":1e5,"p99":1e5,"p999":1e5}'
+	made "wake task free" '"p50_ns":1500,"p99_ns":2500,"p999_ns":3500' \
+		'"p50_ns":3000,"p99_ns":2500,"p999_ns":350'
+	made "memory executor" '"bytes_per_executor":2048' \
+		'"bytes_per_executor":4096'
+} >"$work/units"
+run 0 --table="$work/units"
+cat >"$work/rows" <<'END'
+| read hot QD 8 pinned | k/s, more | **filch** | 2000.0 | 1.00 |
+|  |  | compio | 500.0 | 0.25 |
+| read hot QD 8 pinned | CPU ns an operation, less | **filch** | 900 | 1.00 |
+|  |  | compio | 1800 | 2.00 |
+| mixed open hot QD 32 free | k/s of 20, more | **filch** | 20.0 | 1.00 |
+|  |  | compio | 10.0 | 0.50 |
+| mixed open hot QD 32 free | p50 us, less | **filch** | 50.0 | 1.00 |
+|  |  | compio | 100.0 | 2.00 |
+| mixed open hot QD 32 free | p99 us, less | filch | 200.0 | 1.00 |
+|  |  | **compio** | 100.0 | 0.50 |
+| mixed open hot QD 32 free | p99.9 us, less | filch | 400.0 | 1.00 |
+|  |  | **compio** | 100.0 | 0.25 |
+| wake task free | p50 us, less | **filch** | 1.50 | 1.00 |
+|  |  | compio | 3.00 | 2.00 |
+| wake task free | p99 us, less | **filch** | 2.50 | 1.00 |
+|  |  | compio | 2.50 | 1.00 |
+| wake task free | p99.9 us, less | filch | 3.50 | 1.00 |
+|  |  | **compio** | 0.35 | 0.10 |
+| memory executor | KiB an executor, less | **filch** | 2 | 1.00 |
+|  |  | compio | 4 | 2.00 |
+END
+sed -n '/^|---/,/^$/p' "$work/out" | sed '1d;/^$/,$d' >"$work/shown"
+diff "$work/rows" "$work/shown" || fail "--table: other rows or figures"
+cat >"$work/targets" <<'END'
+| hot reads a second | every peer | 4.00..4.00 | 1.00 | 1 of 1 |
+| p99 in an open loop | compio, monoio | 0.50..0.50 | 5.00 | 0 of 1 |
+| wakes' p50 | every peer | 2.00..2.00 | 1.00 | 1 of 1 |
+| wakes' p99.9 | every peer | 0.10..0.10 | 1.00 | 0 of 1 |
+END
+grep ' of 1 |$' "$work/out" | diff "$work/targets" - ||
+	fail "--table: other targets"
 
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"
