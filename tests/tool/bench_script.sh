@@ -94,8 +94,10 @@ made()
 		'"iops":1e4,"lat_ns":{"p50":1e5,"p99":1e5,"p999":1e5}'
 	made "wake task free" '"p50_ns":1500,"p99_ns":2500,"p999_ns":3500' \
 		'"p50_ns":3000,"p99_ns":2500,"p999_ns":350'
-	made "memory executor" '"bytes_per_executor":2048' \
-		'"bytes_per_executor":4096'
+	for bytes in 2048 6144 1024; do
+		made "memory executor" '"bytes_per_executor":'$bytes \
+			'"bytes_per_executor":4096'
+	done
 } >"$work/units"
 run 0 --table="$work/units"
 cat >"$work/rows" <<'END'
@@ -117,7 +119,7 @@ cat >"$work/rows" <<'END'
 |  |  | compio | 2.50 | 1.00 |
 | wake task free | p99.9 us, less | filch | 3.50 | 1.00 |
 |  |  | **compio** | 0.35 | 0.10 |
-| memory executor | KiB an executor, less | **filch** | 2 | 1.00 |
+| memory executor | KiB an executor, less | **filch** | 2 (1..6) | 1.00 |
 |  |  | compio | 4 | 2.00 |
 END
 sed -n '/^|---/,/^$/p' "$work/out" | sed '1d;/^$/,$d' >"$work/shown"
