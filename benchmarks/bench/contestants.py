@@ -110,9 +110,11 @@ def _io_peers(field, row, workload, common):
                 found.append(Contestant("uv ring", [command + ["--ring=1"]],
                                         [{"UV_USE_IO_URING": "1"}]))
         elif peer == "asio":
-            # Where nobody is stuck one for all is never better, and loses
-            # completions beyond 128 in flight.
-            ways = ("each",) if workload == "read" else ("shared", "each")
+            # Where nobody is stuck one for all is never better, and it
+            # loses completions where more are in flight.
+            few = field.options.workers * row.depth <= 128
+            ways = ("each", "shared") if workload == "mixed" and few \
+                else ("each",)
             found.append(Contestant(
                 "asio", [command + [f"--contexts={way}"] for way in ways]))
         elif peer.startswith("tokio"):
