@@ -7,6 +7,21 @@
 
 #include "uring.h"
 
+/* Of what the user fills in, others would notice these. */
+static uint8_t
+source_flags(uint8_t flags, bool is_last)
+{
+	/* every entry must complete, or the source never would; and a drain
+	 * waits for all of the worker's, and has all behind it wait */
+	unsigned kept = ~(unsigned)(IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_DRAIN);
+
+	if (is_last) {
+		/* the next is another's, perhaps what wakes the worker */
+		kept &= ~(unsigned)(IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
+	}
+	return ((uint8_t)(flags & kept));
+}
+
 static uint64_t
 source_data(const struct filch__registration *registration, unsigned index)
 {
@@ -50,8 +65,7 @@ filch__uring_source_submit(struct filch__shard *shard,
 
 		memset(sqe, 0, sizeof(*sqe));
 		fill(sqe, i, arg);
-		/* every entry must complete, or the source never would */
-		sqe->flags &= (uint8_t)~IOSQE_CQE_SKIP_SUCCESS;
+		sqe->flags = source_flags(sqe->flags, i + 1 == count);
 		sqe->user_data = source_data(registration, i);
 	}
 	/* together: who flushes meanwhile would cut a chain of linked ones */

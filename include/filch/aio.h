@@ -66,8 +66,10 @@ struct filch_registrar {
 /*
  * Fill the index-th entry, from 0, of a submission; it is zeroed, and
  * user_data is the library's.  IOSQE_CQE_SKIP_SUCCESS is taken out again, since
- * every entry has to complete; of a multishot entry only the last completion
- * is told.  arg is that of filch_registrar_submit().
+ * every entry has to complete; and so is what would hold up others' entries:
+ * IOSQE_IO_DRAIN, and of the last entry the link to the next.  Of a multishot
+ * entry only the last completion is told.  arg is that of
+ * filch_registrar_submit().
  *
  * Threads  the one that submits, before that returns, under a lock of the
  *          driver: it must call nothing of filch.

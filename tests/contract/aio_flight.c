@@ -5,6 +5,8 @@
  */
 #include "errand.h"
 
+#include <sched.h>
+
 #define ENTRIES 8
 
 /* A task that only waits for its Aio; its end is told to a semaphore. */
@@ -238,6 +240,81 @@ fly_stuck(struct contract *contract, struct flight *flight)
 	return (fly(contract, flight, ENTRIES, fill_stuck));
 }
 
+static void
+fill_open_ended(struct io_uring_sqe *sqe, unsigned index, void *arg)
+{
+	struct flight *flight = arg;
+
+	fill_stuck(sqe, index, arg);
+	sqe->flags |= flight->flags;
+}
+
+static int
+call_nothing(struct errand *errand)
+{
+	(void)errand;
+	return (0);
+}
+
+/* The worker, which is the only one, sleeps, and hears that it is wanted. */
+static const char *
+hears(struct contract *contract)
+{
+	struct filch_executor_stats stats;
+	struct errand errand = { .source = NULL };
+
+	do {
+		sched_yield();
+		filch_executor_get_stats(contract->executor, &stats);
+	} while (stats.parked == 0);
+	CHECK_EQ(errand_run(contract->executor, &errand, call_nothing), 0);
+	return (NULL);
+}
+
+static const char *
+open_ended_with(struct contract *contract, unsigned char flags)
+{
+	static struct flight flight;
+
+	memset(&flight, 0, sizeof(flight));
+	flight.flags = flags;
+	CHECK_EQ(pipe(flight.fds), 0);
+	CHECK_OK(fly(contract, &flight, 2, fill_open_ended));
+	CHECK_OK(hears(contract));
+	CHECK_OK(hears(contract));
+	CHECK_EQ(write(flight.fds[1], "ab", 2), 2);
+	CHECK_OK(land(contract, &flight));
+	CHECK_EQ(filch_aio_result(flight.errand.aio, 1), 1);
+	filch_aio_destroy(flight.errand.aio);
+	(void)close(flight.fds[0]);
+	(void)close(flight.fds[1]);
+	return (NULL);
+}
+
+/* What others submit behind a source's entries does not wait for them. */
+static const char *
+open_ended(struct contract *contract)
+{
+	static const unsigned char flags[] = {
+		IOSQE_IO_LINK,
+		IOSQE_IO_HARDLINK,
+		IOSQE_IO_DRAIN,
+	};
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct contract alone = *contract;
+
+	if (!contract->is_uring) {
+		SKIP("not io_uring");
+	}
+	options.worker_count = 1;
+	for (unsigned i = 0; i < CONTRACT_COUNT(flags); i++) {
+		CHECK_EQ(filch_executor_create(&options, &alone.executor), 0);
+		CHECK_OK(open_ended_with(&alone, flags[i]));
+		filch_executor_destroy(alone.executor);
+	}
+	return (NULL);
+}
+
 static const char *
 cancelled(struct contract *contract)
 {
@@ -307,6 +384,7 @@ static const struct contract_test tests[] = {
 #if defined(FILCH_HAVE_URING)
 	{ "any opcode", any_opcode, NULL },
 	{ "a chain", chain, NULL },
+	{ "a chain without an end", open_ended, NULL },
 	{ "cancelled", cancelled, NULL },
 	{ "given up in flight", drop_in_flight, NULL },
 	{ "in flight at shutdown", stopped_in_flight, NULL },
