@@ -379,6 +379,7 @@ static const struct fault_case cases[] = {
 	{ "uring enters", "io_uring_enter", EINTR, 0, URING, work_endured, 0 },
 	{ "uring enters", "io_uring_enter", EAGAIN, 0, URING, work_endured, 0 },
 	{ "uring enters", "io_uring_enter", EBUSY, 0, URING, work_endured, 0 },
+	{ "uring enters", "io_uring_enter", ENOMEM, 0, URING, work_endured, 0 },
 	{ "uring enters, storm", "io_uring_enter", EINTR, 2, URING,
 	    work_endured, 0 },
 	{ "uring enters, storm", "io_uring_enter", EAGAIN, 2, URING,
