@@ -6,6 +6,9 @@
  * gets some never searches: what chance has shared out unevenly would stay so.
  * Then one worker makes a system call for few operations, and each of them
  * costs more; or it sleeps while the other has more than it can do.
+ *
+ * A worker that may give to one that sleeps does so; any other fetches, whether
+ * or not one sleeps: of three, one may sleep while two are uneven.
  */
 #include "executor.h"
 
@@ -39,13 +42,14 @@ filch__worker_even_out(struct filch__worker *worker)
 	worker->parks_evened = parks;
 	worker->looks_evened = looks;
 	worker->has_given = false;
-	if (!filch__idle_is_wanting(&executor->idle)) {
+	if (own >= GIVE_MIN && !has_parked &&
+	    filch__idle_is_wanting(&executor->idle)) {
+		worker_give(worker);
+	} else {
 		worker_fetch(worker,
 		    &executor->workers[(worker->index + looks) %
 			executor->worker_count],
 		    own);
-	} else if (own >= GIVE_MIN && !has_parked) {
-		worker_give(worker);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stealing and evening out, between two workers that no thread runs: what one
- * takes from the other, how it judges that, and what it then waits for.
+ * Stealing and evening out, between workers that no thread runs: what one takes
+ * from another, how it judges that, and what it then waits for.
  */
 #include <criterion/criterion.h>
 
@@ -14,10 +14,11 @@
 #define CAPACITY 256
 
 static struct filch_executor executor;
-static struct filch__worker workers[2];
+static struct filch__worker workers[3];
 static struct filch__worker *const thief = &workers[0];
 static struct filch__worker *const victim = &workers[1];
-static filch__ptr slots[2][2][CAPACITY];
+static struct filch__worker *const third = &workers[2]; /* where counted */
+static filch__ptr slots[3][2][CAPACITY];
 static struct filch_task tasks[CAPACITY];
 
 static void
@@ -26,7 +27,7 @@ setup(void)
 	executor.workers = workers;
 	executor.worker_count = 2;
 	executor.looks = 1; /* so that the thief's peer is the victim */
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		workers[i].executor = &executor;
 		workers[i].index = i;
 		workers[i].steal_max = FILCH__MOVE_MAX;
@@ -160,6 +161,18 @@ Test(even_out_asleep, gives_nothing_of_little)
 	filch__worker_even_out(thief);
 	cr_assert_null(woken);
 	cr_assert_eq(filch__deque_count(&thief->woken), 3);
+}
+
+Test(even_out_asleep, keeps_nobody_from_fetching_elsewhere)
+{
+	executor.worker_count = 3;
+	executor.looks = 2; /* so that the thief's peer is the third */
+	push(&thief->woken, 100, 1);
+	push(&third->woken, 0, 12);
+	filch__worker_even_out(thief);
+	cr_assert_eq(filch__deque_count(&thief->woken), 6);
+	cr_assert_eq(filch__deque_count(&third->woken), 7);
+	cr_assert_null(woken);
 }
 
 Test(even_out_asleep, gives_nothing_where_the_worker_slept_too)
