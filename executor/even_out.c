@@ -32,16 +32,19 @@ filch__worker_even_out(struct filch__worker *worker)
 	uint64_t parks;
 	bool has_parked;
 
-	/* seldom, since it takes the peer's lines; without any it searches */
-	if (looks == worker->looks_evened || own == 0) {
+	/* seldom, since it takes the peer's lines */
+	if (looks == worker->looks_evened) {
 		return;
+	}
+	worker->has_given = false;
+	if (own == 0) {
+		return; /* it searches */
 	}
 	/* relaxed: its own */
 	parks = filch__u64_load_relaxed(&worker->counters.parks);
 	has_parked = parks != worker->parks_evened;
 	worker->parks_evened = parks;
 	worker->looks_evened = looks;
-	worker->has_given = false;
 	if (own >= GIVE_MIN && !has_parked &&
 	    filch__idle_is_wanting(&executor->idle)) {
 		worker_give(worker);
@@ -57,8 +60,9 @@ filch__worker_even_out(struct filch__worker *worker)
  * A peer sleeps, and this worker has not of late: its operations are finished
  * by the call that hands them over, so a peer that looked would mostly find it
  * in the kernel, and its queue empty.  So half of its tasks go where the peer
- * finds them.  It keeps off there itself until its next turn or look: it would
- * run dry again before the peer has woken.
+ * finds them.  It keeps off there itself until its next turn or look, or until
+ * it searches: it would run dry again before the peer has woken.  So if it runs
+ * dry all the same, it takes back what it gave.
  */
 static void
 worker_give(struct filch__worker *worker)

@@ -68,7 +68,7 @@ struct filch__worker {
 	bool notify;           /* (w) tell peers after this poll */
 	bool reaping;          /* (w) wakes come from completions */
 	bool searching;        /* (w) counted as such in idle */
-	bool has_given;        /* (w) tasks to a peer, since looks_evened */
+	bool has_given;        /* (w) tasks to a peer, at this look */
 	uint64_t parks_evened; /* (w) its parks by then */
 	/* of the visits to the driver, drive.c */
 	bool urgent;          /* (w) the first task reaped runs next */

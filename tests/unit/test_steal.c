@@ -155,6 +155,20 @@ Test(even_out_asleep, gives_the_older_half_and_wakes)
 	cr_assert(filch__injector_is_empty(&executor.injector));
 }
 
+Test(even_out_asleep, keeps_off_until_the_next_look_even_without_tasks)
+{
+	push(&thief->woken, 0, 8);
+	filch__worker_even_out(thief);
+	while (filch__deque_pop_oldest(&thief->woken) != NULL) {
+		continue;
+	}
+	filch__worker_even_out(thief);
+	cr_assert(thief->has_given);
+	executor.looks++;
+	filch__worker_even_out(thief);
+	cr_assert_not(thief->has_given);
+}
+
 Test(even_out_asleep, gives_nothing_of_little)
 {
 	push(&thief->woken, 0, 3);
