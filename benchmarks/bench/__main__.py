@@ -38,6 +38,7 @@ class Bench:
         self.rows = [(row, COMMANDS[row.workload](field, row))
                      for row in rows]
         self.report = Report(Samples())
+        self.report.facts = field.facts
         self.failures = {}
         self.refusals = {}  # rows by peer
         self.lines = lines  # where the JSON Lines go
@@ -71,7 +72,7 @@ class Bench:
             if missing(contestant):
                 raise Failed(f"{contestant.label}: is not built")
             if row.workload == "mixed":
-                file.settle(self.options.mixed_file)
+                file.settle(self.options.mixed_files[row.direct])
             found = self.run(row, contestant)
             for one in found:
                 if one.get("errors", 0) != 0:
@@ -89,7 +90,8 @@ class Bench:
         return []
 
     def is_ours(self, contestant):
-        return str(contestant.command[0]).startswith(self.options.bin)
+        return not contestant.fio and contestant.command[0].parent == \
+            pathlib.Path(self.options.bin)
 
     def keep(self, row, contestant, found, index, seconds):
         for one in found:
@@ -116,7 +118,8 @@ class Bench:
         best = None
         for index in range(len(contestant.variants)):
             contestant.chosen = index
-            self.progress.step("the peers' best settings", f"{row.name}: {contestant.label}")
+            self.progress.step("the peers' best settings",
+                               f"{row.name}: {contestant.label}")
             found = self.attempt(row, contestant)
             value = workloads.value(found[0], figure) if found else None
             if value is not None and (best is None or
@@ -125,14 +128,16 @@ class Bench:
         contestant.chosen = best[1] if best is not None else 0
 
     def measure(self):
-        """Who is first in a row changes, since it pays for the row before:
-        a disk that had to write much is slower for a while."""
+        """Who is first in a row changes, and who comes before whom, since
+        one pays for what was before: a disk that had to write much is slower
+        for a while."""
         rounds = self.options.rounds
         for index in range(rounds):
             for place, (row, contestants) in enumerate(self.rows):
                 count = len(contestants)
                 first = (index * count // rounds + place) % count
-                for contestant in contestants[first:] + contestants[:first]:
+                turns = contestants[first:] + contestants[:first]
+                for contestant in reversed(turns) if index % 2 else turns:
                     self.progress.step(
                         f"round {index + 1} of {rounds}: {row.workload}",
                         f"{row.name}: {contestant.label}")
@@ -164,7 +169,8 @@ def facts(options):
             "memory_bytes": memory,
             "kernel": f"{platform.system()} {platform.release()}",
             "file_system": file_system(options.directory),
-            "seed": options.seed, "workers": options.workers}
+            "seed": options.seed, "workers": options.workers,
+            "quick": options.quick}
 
 
 def check(field, workload):
@@ -172,7 +178,7 @@ def check(field, workload):
     is mixed, once by each program that knows what the file holds; who is wrong
     is left out."""
     row = workloads.Row(workload, f"{workload} checked", (), depth=8)
-    wrong = set()
+    wrong = {}
     say(f"{row.name}: every byte, by each program")
     for contestant in COMMANDS[workload](field, row):
         if contestant.fio:
@@ -185,9 +191,10 @@ def check(field, workload):
                 raise Failed("read other bytes than were written")
         except (Failed, OSError) as error:
             say(f"{row.name}: {contestant.label}: {error}")
-            wrong.add(contestant.label.split(" ")[0])
+            wrong[contestant.label.split(" ")[0]] = str(error)
     field.peers = [peer for peer in field.peers if peer not in wrong]
-    return not {"filch", "raw_uring", "raw_pread"} & wrong
+    field.absent.update(wrong)
+    return not {"filch", "raw_uring", "raw_pread"} & wrong.keys()
 
 
 DESCRIPTION = """\
@@ -240,6 +247,8 @@ def parse():
                         "should have three rounds and more")
     parser.add_argument("--table", metavar="FILE.jsonl",
                         help="measure nothing: the table of a run before")
+    parser.add_argument("--brief", action="store_true",
+                        help="with --table: a line for each figure of a row")
     parser.add_argument("--list", action="store_true",
                         help="the workloads and peers there are")
     parser.add_argument("--bin", metavar="DIR",
@@ -270,6 +279,8 @@ def parse():
         parser.error(f"--seconds: must be from 1 to {SECONDS_MAX}")
     if not 1 <= options.workers <= 256:
         parser.error("--workers: must be from 1 to 256")
+    if options.brief and not options.table:
+        parser.error("--brief: only with --table")
     if options.counts and (options.against or options.table):
         parser.error("--counts: not with --against or --table")
     return options
@@ -326,7 +337,9 @@ def take_part(field, options, directory, stem):
     for label, rows in bench.refusals.items():
         text += f"\nNot in {', '.join(rows)}: {label} cannot do that.\n"
     for row, reason in bench.failures.values():
-        text += f"\nNot run: {row}: {reason}\n"
+        text += f"\nFailed, and not tried again: {row}: {reason}\n"
+    for label, reason in field.absent.items():
+        text += f"\nTook no part: {label}: {reason}\n"
     (directory / f"{stem}.md").write_text(text, encoding="utf-8")
     plots = bench.report.plots(directory, stem)
     if not plots:
@@ -336,7 +349,7 @@ def take_part(field, options, directory, stem):
     if not complete:
         return INTERRUPTED
     ours = [reason for _, reason in bench.failures.values()
-            if reason.startswith(("filch:", "sched:", "wake:", "raw_"))]
+            if reason.startswith(("filch", "sched:", "wake:", "raw_"))]
     return 1 if has_fallen(options, bench.report) or ours else 0
 
 
@@ -353,8 +366,10 @@ def head(options, begun):
 
 def has_fallen(options, report):
     """Whether rows are worse than in the run that --against names."""
-    fallen = kept.falls(options.before, report) if options.before else []
-    for line in fallen:
+    if not options.before:
+        return False
+    fallen = kept.falls(options.before, report)
+    for line in kept.unlike(options.before, report) + fallen:
         say(line)
     if fallen and min(map(len, report.samples.values.values()), default=0) < FEW:
         say(f"of fewer than {FEW} rounds a row may fall by chance")
@@ -363,8 +378,9 @@ def has_fallen(options, report):
 
 def show_table(options):
     report = kept.load(options.table)
-    show(report.markdown(f"{options.table}.")
-         + targets.markdown(report))
+    where = kept.head(options.table, report)
+    show((f"{where}\n\n{report.brief()}" if options.brief
+          else report.markdown(where)) + targets.markdown(report))
     return 1 if has_fallen(options, report) else 0
 
 
@@ -390,7 +406,9 @@ def main():
             return 1
     there = peers.there(wanted, options.bin)
     field = Field(options, there, {**facts(options),
-                                   "versions": peers.versions(there)})
+                                   "versions": peers.versions(there)},
+                  {peer: "could not be had" for peer in wanted
+                   if peer not in there})
     directory = pathlib.Path(options.output)
     directory.mkdir(parents=True, exist_ok=True)
     stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -400,8 +418,11 @@ def main():
             options.read_file = stack.enter_context(
                 file.make(field, size, lock=True))
         if "mixed" in takes and not options.counts:
-            options.mixed_file = stack.enter_context(
-                file.make(field, size, lock=True))
+            # A write past the cache drops what is cached, locked or not.
+            options.mixed_files = {
+                direct: stack.enter_context(
+                    file.make(field, size, lock=not direct))
+                for direct in (False, True)}
         if not options.counts:
             for workload in ("read", "mixed"):
                 if workload in takes and not check(field, workload):

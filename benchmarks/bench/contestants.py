@@ -52,10 +52,12 @@ class Contestant:
 
 @dataclasses.dataclass
 class Field:
-    """What is there: options, peers that were built, facts of the run."""
+    """What is there: options, peers that were built, facts of the run; and
+    why others are absent."""
     options: object
     peers: list
     facts: dict
+    absent: dict
 
     def own(self, name):
         return pathlib.Path(self.options.bin) / name
@@ -91,10 +93,12 @@ def _transfers(field, row, file):
 
 
 def _pools(field, row):
-    """Sizes of a pool of threads worth trying: a few that share the CPUs, or
-    as many as there are operations in flight, within reason."""
-    all_of_them = min(field.options.workers * row.depth, 256)
-    return sorted({field.options.workers, min(16, all_of_them), all_of_them})
+    """Sizes of a pool of threads worth trying: one or two a CPU, a few that
+    share them, or as many as there are operations in flight, within reason."""
+    workers = field.options.workers
+    all_of_them = min(workers * row.depth, 256)
+    return sorted({min(size, all_of_them)
+                   for size in (workers, 2 * workers, 16, all_of_them)})
 
 
 def _io_peers(field, row, workload, common):
@@ -199,7 +203,7 @@ def fio_run(command, patience):
 
 
 def mixed(field, row):
-    common = _transfers(field, row, field.options.mixed_file)
+    common = _transfers(field, row, field.options.mixed_files[row.direct])
     common.append("--overwrite")
     # What the programs for the peers have built in.
     ours = common + ["--rw=randrw", "--rwmixread=70", "--fdatasync=64",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The file under test: what --verify knows, and locked in memory if it is to
-be hot, since the kernel drops cached pages behind one's back."""
+"""The file under test: what --verify knows.  It is locked in memory if it is
+to be hot, since the kernel drops cached pages behind one's back."""
 import contextlib
 import ctypes
 import mmap

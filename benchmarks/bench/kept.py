@@ -10,6 +10,8 @@ from .runner import Failed, Samples
 
 # Less than this is never called a fall, however steady the rounds were.
 TOLERANCE = 0.1
+# Where two runs differ in one of these they hardly tell of filch.
+ALIKE = ("cpu", "cores", "kernel", "file_system", "workers", "quick")
 
 
 def load(path):
@@ -26,12 +28,28 @@ def load(path):
                 if row is None:
                     raise Failed(f"{path}:{number}: '{name}' is no row")
                 report.add(row, name, label, one["found"])
+                report.facts = report.facts or {
+                    key: one.get(key) for key in ("commit", "begun", *ALIKE)}
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"{path}: is no result of scripts/bench: {error}"
                      ) from error
     except OSError as error:
         raise Failed(f"{path}: {error.strerror}") from error
     return report
+
+
+def head(path, report):
+    """Where and when it was measured."""
+    facts = report.facts
+    return (f"{path}: {facts.get('begun')}, {facts.get('commit')}, "
+            f"{facts.get('cores')} x {facts.get('cpu')}, "
+            f"{facts.get('kernel')}; {facts.get('workers')} workers.")
+
+
+def unlike(before, now):
+    """In what the runs differ besides filch."""
+    return [f"{key}: {before.facts.get(key)} then, {now.facts.get(key)} now"
+            for key in ALIKE if before.facts.get(key) != now.facts.get(key)]
 
 
 def spread(report, name, figure):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The table of medians, spreads and ratios, and its plots."""
+import math
 import shutil
 import subprocess
 
@@ -13,8 +14,11 @@ LEGEND = """\
 Bold: the best of a row.  less, more: what is better.  x filch: a program's
 median divided by filch's.  k/s: thousands of operations a second.  QD:
 operations in flight for each worker.  hot: from memory.  direct: past the
-cache (O_DIRECT).  free: workers where the system puts them.  pinned: each on a
-CPU of its own."""
+cache (O_DIRECT).  open: operations are due at a rate, else one follows
+another.  op_fdatasync: each sync an operation of its own, as with the peers,
+where filch itself shares them.  raw_uring, raw_pread, plain thread: limits, no
+executors.  free: workers where the system puts them.  pinned: each on a CPU of
+its own."""
 LINE = 18  # pixels a bar of a plot, and a heading
 
 
@@ -40,6 +44,14 @@ def padded(cell, width):
     return cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
 
 
+def significant(number):
+    """Three digits and more of it, but none after the third decimal."""
+    if number == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(number)))
+    return f"{number:.{min(max(digits, 0), 3)}f}"
+
+
 def colour(label):
     if label.startswith("filch"):
         return "0xc0392b"
@@ -52,6 +64,7 @@ class Report:
 
     def __init__(self, samples):
         self.samples = samples
+        self.facts = {}  # of the run
         self.lines = []  # (workload, row, figure, [labels])
 
     def add(self, row, name, label, found):
@@ -122,6 +135,33 @@ class Report:
                     f"| {value} "
                     f"| {'-' if ratio is None else f'{ratio:.2f}'} |")
         return "\n".join(text) + "\n"
+
+    def brief(self):
+        """A line for each figure of a row; limits in italics."""
+        text = ["| row | figure | filch (smallest..largest) | the others, best "
+                "first |", "|---|---|---|---|"]
+        before = None
+        for _, name, figure, labels in self.lines:
+            keys = {label: self.key(name, figure, label) for label in labels}
+            others = []
+            for label in self.ranked(name, figure, labels):
+                if label != "filch":
+                    said = f"{label} {self.short(keys[label], figure)}"
+                    others.append(f"*{said}*" if label in LIMITS else said)
+            own = "-"
+            if "filch" in keys:
+                own = self.short(keys["filch"], figure)
+                values = self.samples.values[keys["filch"]]
+                if min(values) < max(values):
+                    own += (f" ({significant(min(values) / figure.scale)}.."
+                            f"{significant(max(values) / figure.scale)})")
+            text.append(f"| {'' if name == before else name} | {figure.text} "
+                        f"| {own} | {', '.join(others)} |")
+            before = name
+        return "\n".join(text) + "\n"
+
+    def short(self, key, figure):
+        return significant(self.samples.median(key) / figure.scale)
 
     def plots(self, directory, stem):
         """One SVG a workload, figure and kind of row: bars for each row."""

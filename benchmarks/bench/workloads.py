@@ -132,7 +132,7 @@ def seconds(row, options):
 
 def patience(row, options):
     """Of a peer's program, the seconds after which it surely hangs."""
-    return 30 + 5 * seconds(row, options)
+    return 60 + 10 * seconds(row, options)
 
 
 def value(found, figure):

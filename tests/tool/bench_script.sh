@@ -132,6 +132,16 @@ cat >"$work/targets" <<'END'
 END
 grep ' of 1 |$' "$work/out" | diff "$work/targets" - ||
 	fail "--table: other targets"
+run 0 --table="$work/units" --brief
+grep -qF '| wake task free | p50 us | 1.50 | compio 3.00 |' "$work/out" ||
+	fail "--brief: no row of the first figure"
+grep -qF '|  | p99.9 us | 3.50 | compio 0.350 |' "$work/out" ||
+	fail "--brief: no row of the third figure"
+grep -qF '| memory executor | KiB an executor | 2.00 (1.00..6.00) | compio' \
+	"$work/out" || fail "--brief: no spread"
+refused "only with --table" --brief
+# A relative name is relative to where one is.
+run 0 --table=units
 
 # A program that is not there is told, and its row is left out.
 run 1 --quick --only=sched --peers= --bin="$work" --output="$work/results"

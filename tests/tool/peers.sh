@@ -99,7 +99,8 @@ for path in "$peers"/*; do
 				reads --contexts="$contexts"
 				mixed --contexts="$contexts"
 			done
-			run 2 read --contexts=shared --workers=2 --iodepth=65
+			run 2 read --contexts=shared --workers=2 --iodepth=65 \
+				--size=1m
 			run 0 read --contexts=each --workers=2 --iodepth=128 \
 				--size=2m --number_ios=20000 ;;
 		go) sched; wakes; reads; mixed ;;
