@@ -91,7 +91,7 @@ struct filch__worker {
 	struct filch__deque spawned;
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
 	uint64_t polls_seen; /* the reactor thread's, at its last look */
-	uint64_t polls_met;  /* the same, when it last woke */
+	uint64_t polls_met;  /* the same, at its last look at turns */
 	bool queued_seen;    /* the same, at its last look */
 	uint64_t parks_seen; /* the shutdown's, when it asked [SD1] */
 };
@@ -113,6 +113,7 @@ struct filch_executor {
 	FILCH__CACHE_ALIGNED filch__u32 monitoring; /* (a) [MO1] */
 	filch__u32 looks;    /* (a) by the reactor thread, at the workers */
 	uint64_t tick_ns;    /* the reactor thread's: last look */
+	uint64_t turns_ns;   /* the same, at turns */
 	unsigned idle_ticks; /* the reactor thread's */
 	struct filch__lock orphan_lock;
 	pthread_mutex_t shutdown_mutex;

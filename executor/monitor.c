@@ -20,6 +20,12 @@
 #define MONITOR_IDLE_TICKS  25
 
 /*
+ * How often it looks at turns, at most: each such look costs a system call a
+ * worker, and where it is told of all readiness it wakes for every event.
+ */
+#define TURNS_INTERVAL_NS 100000
+
+/*
  * A worker has polled nothing since the last look: take over what it holds up.
  * Its completions go to the injector, its queues to whoever is woken.
  */
@@ -46,10 +52,14 @@ monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
  * at a tick unless somebody looks.
  */
 static void
-monitor_end_turns(struct filch_executor *executor)
+monitor_end_turns(struct filch_executor *executor, uint64_t now_ns)
 {
 	unsigned i;
 
+	if (now_ns < executor->turns_ns + TURNS_INTERVAL_NS) {
+		return;
+	}
+	executor->turns_ns = now_ns;
 	for (i = 0; i < executor->worker_count; i++) {
 		struct filch__worker *worker = &executor->workers[i];
 		/* relaxed: hints; a wrong one costs a look at a clock */
@@ -86,7 +96,7 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
 		return (FILCH_NEVER);
 	}
-	monitor_end_turns(executor);
+	monitor_end_turns(executor, now_ns);
 	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
 		return (executor->tick_ns + MONITOR_INTERVAL_NS);
 	}
