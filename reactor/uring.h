@@ -187,6 +187,8 @@ void filch__uring_stat_convert(struct filch_stat *stat);
 
 /* Have a wake complete an entry, unless there is no room.  Lock held. */
 void filch__uring_arm(struct filch__uring_shard *us);
+/* Another thread has reaped what a wake completes.  Lock held. */
+void filch__uring_wake_again(struct filch__uring_shard *us);
 void filch__uring_park(struct filch__shard *shard);
 void filch__uring_wake(struct filch__shard *shard);
 void filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns);

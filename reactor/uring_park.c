@@ -89,6 +89,26 @@ filch__uring_arm(struct filch__uring_shard *us)
 }
 
 /*
+ * The worker may be on its way to sleep, where it no longer looks at the word.
+ * A wake that came before has been written to the eventfd once, and whoever
+ * wakes now takes that for enough; so it is written again.
+ */
+void
+filch__uring_wake_again(struct filch__uring_shard *us)
+{
+	uint64_t one = 1;
+	ssize_t written;
+
+	filch__uring_arm(us);
+	/* [UP1] pairs with filch__uring_wake: its change came before the entry
+	 * that was reaped */
+	if (filch__u32_load_acquire(&us->park) == PARK_NOTIFIED) {
+		written = write(us->eventfd, &one, sizeof(one));
+		filch__assert(written == (ssize_t)sizeof(one));
+	}
+}
+
+/*
  * The queue is full and the kernel took nothing from it just now: a wake would
  * not end the sleep, or what waits has room and no entry.  Lock held.
  */

@@ -224,8 +224,7 @@ cqe_take(struct filch__shard *shard, struct filch__uring_shard *us,
 	case FILCH__URING_EVENT:
 		us->eventfd_armed = false;
 		if (filch__shard_current != shard) {
-			/* the worker may be going to sleep on it just now */
-			filch__uring_arm(us);
+			filch__uring_wake_again(us);
 		}
 		return (NULL);
 	case FILCH__URING_IGNORE:

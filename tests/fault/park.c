@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A wake that was on its way while its worker woke by itself, and reaches the
- * eventfd when the worker is about to sleep again; and the reactor's thread,
- * which took the worker for stuck, reaps just that.  The worker must still
- * hear of the next wake.
+ * The reactor's thread, which took a worker for stuck, reaps what reaches the
+ * eventfd when the worker is about to sleep.  It may be a wake that was on its
+ * way while the worker woke by itself: then the worker must still hear of the
+ * next wake.  Or it is the next wake: then of that.
  *
  * It happens in the call that is to sleep, after the worker's last look.
  */
@@ -28,6 +28,7 @@ main(void)
 #define ERRANDS 4
 
 static unsigned sleeps; /* calls that were to sleep */
+static bool is_next;    /* the wake is the one that the worker waits for */
 
 int __real_io_uring_enter(unsigned fd, unsigned submit, unsigned wait,
     unsigned flags, sigset_t *mask);
@@ -43,7 +44,11 @@ meanwhile(unsigned fd, unsigned submit, unsigned flags)
 	uint64_t one = 1;
 
 	FAULT_EQUAL(__real_io_uring_enter(fd, submit, 0, flags, NULL), submit);
-	FAULT_EQUAL(write(us->eventfd, &one, sizeof(one)), sizeof(one));
+	if (is_next) {
+		filch__uring_wake(shard);
+	} else {
+		FAULT_EQUAL(write(us->eventfd, &one, sizeof(one)), sizeof(one));
+	}
 	filch__shard_current = NULL;
 	filch__reactor_current = shard->reactor;
 	while (filch__uring_cq_is_empty(us)) {
@@ -128,9 +133,18 @@ wakes_are_heard(const struct fault_case *one, unsigned at)
 	filch_executor_destroy(executor);
 }
 
+static void
+next_wake_is_heard(const struct fault_case *one, unsigned at)
+{
+	is_next = true;
+	wakes_are_heard(one, at);
+}
+
 static const struct fault_case cases[] = {
 	{ "wakes are heard", "io_uring_enter", EINTR, 0, FILCH_DRIVER_URING,
 	    wakes_are_heard, 0 },
+	{ "the next wake is heard", "io_uring_enter", EINTR, 0,
+	    FILCH_DRIVER_URING, next_wake_is_heard, 0 },
 };
 
 int
