@@ -281,8 +281,8 @@ filch__deque_steal_half(struct filch__deque *deque, void **items, unsigned max)
 }
 
 /*
- * Owner: up to max items and half of all, oldest first, to spill a full deque.
- * One by one, and so safe against thieves in both disciplines.
+ * Owner: up to max items and half of all, oldest first, for the injector.  One
+ * by one, and so safe against thieves in both disciplines.
  */
 static inline unsigned
 filch__deque_take_half(struct filch__deque *deque, void **items, unsigned max)

@@ -69,7 +69,6 @@ struct filch__worker {
 	bool reaping;          /* (w) wakes come from completions */
 	bool searching;        /* (w) counted as such in idle */
 	bool has_given;        /* (w) tasks to a peer, at this look */
-	uint64_t parks_evened; /* (w) its parks by then */
 	/* of the visits to the driver, drive.c */
 	bool urgent;          /* (w) the first task reaped runs next */
 	bool ran_dry;         /* (w) of tasks, since it was paced */
@@ -77,6 +76,8 @@ struct filch__worker {
 	uint32_t pace;        /* (w) polls between visits */
 	uint64_t paced_ns;    /* (w) when, and after how many polls */
 	uint64_t paced_polls; /* (w) */
+	/* of its evening out, even_out.c */
+	uint64_t parks_evened; /* (w) its parks at looks_evened */
 	/* of its steals, steal.c */
 	uint32_t steal_max;      /* (w) spawned tasks, by one steal */
 	uint32_t steal_wait_ns;  /* (w) 0 as long as such steals are worth it */
@@ -90,10 +91,10 @@ struct filch__worker {
 	struct filch__deque woken;
 	struct filch__deque spawned;
 	FILCH__CACHE_ALIGNED struct filch__worker_counters counters;
-	uint64_t polls_seen; /* the reactor thread's, at its last look */
-	uint64_t polls_met;  /* the same, at its last look at turns */
-	bool queued_seen;    /* the same, at its last look */
-	uint64_t parks_seen; /* the shutdown's, when it asked [SD1] */
+	uint64_t polls_seen;     /* the reactor thread's, at its last look */
+	uint64_t polls_at_turns; /* the same, at its last look at turns */
+	uint64_t parks_seen;     /* the shutdown's, when it asked [SD1] */
+	bool queued_seen;        /* the reactor thread's, at its last look */
 };
 
 struct filch_executor {

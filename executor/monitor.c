@@ -52,7 +52,7 @@ monitor_rescue(struct filch_executor *executor, struct filch__worker *worker)
  * at a tick unless somebody looks.
  */
 static void
-monitor_end_turns(struct filch_executor *executor, uint64_t now_ns)
+monitor_look_at_turns(struct filch_executor *executor, uint64_t now_ns)
 {
 	unsigned i;
 
@@ -66,12 +66,12 @@ monitor_end_turns(struct filch_executor *executor, uint64_t now_ns)
 		uint64_t polls =
 		    filch__u64_load_relaxed(&worker->counters.polls);
 
-		if (polls == worker->polls_met &&
+		if (polls == worker->polls_at_turns &&
 		    filch__u32_load_relaxed(&worker->awake) != 0) {
-			filch__thread_end_turn(
+			filch__thread_look_at_turn(
 			    filch__u32_load_relaxed(&worker->clock));
 		}
-		worker->polls_met = polls;
+		worker->polls_at_turns = polls;
 	}
 }
 
@@ -96,7 +96,7 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 	if (filch__u32_load_seq_cst(&executor->monitoring) == 0) {
 		return (FILCH_NEVER);
 	}
-	monitor_end_turns(executor, now_ns);
+	monitor_look_at_turns(executor, now_ns);
 	if (now_ns < executor->tick_ns + MONITOR_INTERVAL_NS) {
 		return (executor->tick_ns + MONITOR_INTERVAL_NS);
 	}

@@ -146,7 +146,7 @@ static void
 worker_spill(struct filch__worker *worker, struct filch__deque *lane,
     struct filch_task *task)
 {
-	void *items[FILCH__MOVE_MAX + 1];
+	void *items[FILCH__MOVE_MAX + 1]; /* and task */
 	unsigned count = filch__deque_take_half(lane, items, FILCH__MOVE_MAX);
 
 	if (!filch__deque_push(lane, task)) {

@@ -172,7 +172,7 @@ filch__thread_clock(void)
 }
 
 void
-filch__thread_end_turn(uint32_t clock)
+filch__thread_look_at_turn(uint32_t clock)
 {
 	struct timespec ran;
 
@@ -194,7 +194,7 @@ filch__thread_clock(void)
 }
 
 void
-filch__thread_end_turn(uint32_t clock)
+filch__thread_look_at_turn(uint32_t clock)
 {
 	(void)clock;
 }
@@ -264,11 +264,12 @@ reactor_expire(struct filch__reactor *reactor, uint64_t now_ns)
 }
 
 /*
- * Expire what is due, and wake whom it concerns; returns how many.  An
- * operation whose deadline has come is asked to end under the lock, without
- * which it could go away meanwhile.  That may end it at once, and others: a
- * cancel that finds no room in a ring reaps.  They are completed without the
- * lock, or handed on to the pool, which may carry them out on this thread.
+ * Expire what is due, and wake whom it concerns; returns how many, without what
+ * goes to the pool.  An operation whose deadline has come is asked to end under
+ * the lock, without which it could go away meanwhile.  That may end it at once,
+ * and others: a cancel that finds no room in a ring reaps.  They are completed
+ * without the lock, or handed on to the pool, which may carry them out on this
+ * thread.
  */
 static unsigned
 timers_expire(struct filch__shard *shard, uint64_t now_ns)

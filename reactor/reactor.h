@@ -171,7 +171,7 @@ void filch__thread_be_prompt(uint64_t turn_ns);
  * A clock that has ended with its thread is nothing to look at.
  */
 uint32_t filch__thread_clock(void);
-void filch__thread_end_turn(uint32_t clock);
+void filch__thread_look_at_turn(uint32_t clock);
 
 /*
  * Expire what is due on shard; returns how many tasks that woke.  By its

@@ -180,8 +180,9 @@ ring_sleep(struct filch__uring_shard *us, uint64_t until_ns)
 /*
  * Register the ring with this thread, which then names it by a number of its
  * own: that spares each call the look-up of the descriptor, a third of what it
- * costs.  Before Linux 5.18 the descriptor has to do.  The kernel forgets it
- * when the thread ends.
+ * costs.  A worker does so when it first parks; until then, and before Linux
+ * 5.18, the descriptor has to do.  The kernel forgets the number when the
+ * thread ends.
  */
 static void
 ring_register(struct filch__uring_shard *us)
