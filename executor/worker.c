@@ -155,7 +155,6 @@ worker_spill(struct filch__worker *worker, struct filch__deque *lane,
 	}
 	if (count > 0) {
 		filch__worker_inject(worker, items, count);
-		filch__counter_add(&worker->counters.overflows, count);
 	}
 }
 
@@ -172,6 +171,7 @@ filch__worker_inject(
 		last = items[i];
 	}
 	filch__injector_push(&worker->executor->injector, first, last, count);
+	filch__counter_add(&worker->counters.overflows, count);
 }
 
 bool

@@ -28,7 +28,7 @@ struct filch_worker_stats {
 	uint64_t parks;          /* times the worker went to sleep */
 	uint64_t spurious_wakes; /* woken, and found nothing */
 	uint64_t injector_hits;  /* tasks taken from the injector */
-	uint64_t overflows;      /* tasks spilt into the injector */
+	uint64_t overflows;      /* tasks spilt, or given, into the injector */
 	uint64_t yields;         /* budgets exhausted */
 	uint64_t submissions;    /* system calls that submit */
 	uint64_t completions;    /* completions reaped */

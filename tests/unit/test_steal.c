@@ -149,6 +149,7 @@ Test(even_out_asleep, gives_the_older_half_and_wakes)
 	for (int i = 0; i < 4; i++) {
 		cr_assert_eq(taken[i], &tasks[i]);
 	}
+	cr_assert_eq(thief->counters.overflows, 4);
 	executor.looks += 2;
 	filch__worker_even_out(thief);
 	cr_assert_not(thief->has_given, "the peer was woken, and searches");
