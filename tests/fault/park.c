@@ -6,6 +6,9 @@
  * next wake.  Or it is the next wake: then of that.
  *
  * It happens in the call that is to sleep, after the worker's last look.
+ *
+ * And a worker whose ring has a number of its own names it by that in all its
+ * calls, and nobody else does.
  */
 #include "fault.h"
 
@@ -29,6 +32,40 @@ main(void)
 
 static unsigned sleeps; /* calls that were to sleep */
 static bool is_next;    /* the wake is the one that the worker waits for */
+
+static _Thread_local bool has_number; /* this thread, of a ring */
+static unsigned numbers;
+
+int __real_io_uring_register(
+    unsigned fd, unsigned opcode, const void *arg, unsigned count);
+int __wrap_io_uring_register(
+    unsigned fd, unsigned opcode, const void *arg, unsigned count);
+
+int
+__wrap_io_uring_register(
+    unsigned fd, unsigned opcode, const void *arg, unsigned count)
+{
+	int result = __real_io_uring_register(fd, opcode, arg, count);
+
+	if (opcode == IORING_REGISTER_RING_FDS && result == 1) {
+		has_number = true;
+		__atomic_add_fetch(&numbers, 1, __ATOMIC_RELEASE);
+	}
+	return (result);
+}
+
+/* This system has such numbers: Linux 5.18. */
+static bool
+numbers_exist(void)
+{
+	struct io_uring ring;
+	bool answer;
+
+	FAULT_EQUAL(io_uring_queue_init(2, &ring, 0), 0);
+	answer = io_uring_register_ring_fd(&ring) == 1;
+	io_uring_queue_exit(&ring);
+	return (answer);
+}
 
 int __real_io_uring_enter(unsigned fd, unsigned submit, unsigned wait,
     unsigned flags, sigset_t *mask);
@@ -64,6 +101,8 @@ int
 __wrap_io_uring_enter(
     unsigned fd, unsigned submit, unsigned wait, unsigned flags, sigset_t *mask)
 {
+	FAULT_EQUAL((flags & IORING_ENTER_REGISTERED_RING) != 0,
+	    has_number && filch__shard_current != NULL);
 	if (wait > 0 && filch__shard_current != NULL) {
 		if (fault_take("io_uring_enter") != 0) {
 			meanwhile(
@@ -108,6 +147,7 @@ wakes_are_heard(const struct fault_case *one, unsigned at)
 	unsigned seen = 0;
 	int fds[2];
 
+	__atomic_store_n(&numbers, 0, __ATOMIC_RELAXED);
 	FAULT_EQUAL(pipe(fds), 0);
 	options.worker_count = 1;
 	options.driver = FILCH_DRIVER_URING;
@@ -127,6 +167,9 @@ wakes_are_heard(const struct fault_case *one, unsigned at)
 		FAULT_EQUAL(filch_executor_block_on(executor, &errand), 0);
 	}
 	fault_disarm();
+	if (numbers_exist()) {
+		FAULT_EQUAL(__atomic_load_n(&numbers, __ATOMIC_ACQUIRE), 1);
+	}
 	FAULT_EQUAL(write(fds[1], "x", 1), 1);
 	FAULT_EQUAL(filch_task_join(&reader.task), 0);
 	FAULT_EQUAL(reader.result, 1);
