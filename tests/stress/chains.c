@@ -255,18 +255,36 @@ troubler_main(void *arg)
 	return (NULL);
 }
 
+/* In the first round the system may not have what it takes. */
 static void
-round_begin(uint64_t *random)
+executor_start(void)
 {
 	struct filch_executor_options of = FILCH_EXECUTOR_OPTIONS_INIT;
+	static bool is_known;
+	int rc;
 
 	of.worker_count = 2;
 	of.ring_entries = FILCH_RING_ENTRIES_MIN;
 	of.driver = FILCH_DRIVER_URING;
-	if (filch_executor_create(&of, &executor) != 0) {
+	rc = filch_executor_create(&of, &executor);
+	if (rc == 0) {
+		is_known = true;
+		return;
+	}
+	if (!is_known &&
+	    (rc == -ENOSYS || rc == -EPERM || rc == -EOPNOTSUPP ||
+		rc == -EINVAL)) {
 		printf("no io_uring\n");
 		exit(77);
 	}
+	fprintf(stderr, "chains: cannot create an executor: %d\n", rc);
+	exit(1);
+}
+
+static void
+round_begin(uint64_t *random)
+{
+	executor_start();
 	working = CHAINERS;
 	for (unsigned i = 0; i < CHAINERS; i++) {
 		struct chainer *self = &chainers[i];

@@ -32,6 +32,14 @@ enum motion {
 	MOTIONS
 };
 
+/* The kinds of round, for who reads that one did not end. */
+enum {
+	ROUND = 0, /* and the motion */
+	ORPHAN = ROUND + MOTIONS,
+	WAITING, /* and the motion */
+	GRACEFUL = WAITING + MOTIONS
+};
+
 struct member {
 	struct filch_task task;
 	struct filch_waker waker;
@@ -44,6 +52,7 @@ struct member {
 };
 
 static unsigned seconds; /* of this round */
+static unsigned kind;
 
 /* By the clock it would end as well if the process is stopped for long. */
 static void
@@ -51,8 +60,10 @@ second_is_over(int number)
 {
 	(void)number;
 	if (__atomic_add_fetch(&seconds, 1, __ATOMIC_RELAXED) == PATIENCE_S) {
-		static const char text[] = "shutdown: no end\n";
+		static char text[] = "shutdown: no end of a round of kind 0\n";
 
+		text[sizeof(text) - 3] +=
+		    (char)__atomic_load_n(&kind, __ATOMIC_RELAXED);
 		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 		abort();
 	}
@@ -69,6 +80,12 @@ seconds_count(void)
 	    setitimer(ITIMER_REAL, &second, NULL) != 0) {
 		abort();
 	}
+}
+
+static void
+kind_begin(unsigned what)
+{
+	__atomic_store_n(&kind, what, __ATOMIC_RELAXED);
 }
 
 static enum filch_poll
@@ -162,6 +179,7 @@ round_run(enum motion motion)
 	struct filch_executor *executor;
 	pthread_t thread;
 
+	kind_begin(ROUND + motion);
 	options.worker_count = 2;
 	if (filch_executor_create(&options, &executor) != 0) {
 		fprintf(stderr, "shutdown: cannot create an executor\n");
@@ -211,6 +229,7 @@ orphan_run(void)
 	pthread_t thread;
 	int count;
 
+	kind_begin(ORPHAN);
 	options.worker_count = 1;
 	if (filch_executor_create(&options, &executor) != 0) {
 		fprintf(stderr, "shutdown: cannot create an executor\n");
@@ -242,6 +261,7 @@ waiting_run(enum motion motion)
 	int ends[2];
 	char byte;
 
+	kind_begin(WAITING + motion);
 	options.worker_count = 1;
 	if (filch_executor_create(&options, &executor) != 0 ||
 	    pipe(ends) != 0 || filch_file_init(&file, ends[0]) != 0) {
@@ -287,6 +307,7 @@ graceful_run(void)
 	int traces = 0;
 	int i;
 
+	kind_begin(GRACEFUL);
 	options.worker_count = 2;
 	if (filch_executor_create(&options, &executor) != 0) {
 		fprintf(stderr, "shutdown: cannot create an executor\n");
