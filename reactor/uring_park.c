@@ -7,7 +7,8 @@
  *           any   -> EMPTY           the worker, awake
  * Orderings [UP1] all by seq_cst exchange: the worker that slept sees what the
  *           waker did, and a waker either finds it asleep or leaves NOTIFIED,
- *           which keeps it from sleeping.
+ *           which keeps it from sleeping.  Who reaps a wake for the worker only
+ *           loads the word, acquire: after the exchange which made the wake.
  */
 #include <linux/futex.h>
 #include <sys/syscall.h>

@@ -99,6 +99,18 @@ cq_post(struct filch__uring_shard *us, bool is_foreign)
 	}
 }
 
+/* Count what another thread has reaped; and arm once more, lock held. */
+static void
+reaped_for_worker(struct filch__shard *shard, struct filch__uring_shard *us,
+    bool was_armed, unsigned count)
+{
+	filch__counter_add(&shard->counters.rescued, count);
+	if (was_armed) {
+		/* the kernel may have had no room before */
+		filch__uring_arm(us);
+	}
+}
+
 unsigned
 filch__uring_reap(struct filch__shard *shard)
 {
@@ -113,6 +125,7 @@ filch__uring_reap(struct filch__shard *shard)
 	unsigned count;
 	unsigned plain = 0;
 	bool is_foreign = filch__shard_current != shard;
+	bool was_armed;
 
 	if (filch__uring_cq_is_empty(us) && cq_held_back(us) == 0) {
 		return (0);
@@ -123,6 +136,7 @@ filch__uring_reap(struct filch__shard *shard)
 	if (cq_held_back(us) != 0) {
 		cq_post(us, is_foreign);
 	}
+	was_armed = us->eventfd_armed;
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US1] acquire: the kernel wrote the entries before its tail */
 	tail = filch__u32_load_acquire(us->ring.cq.ktail);
@@ -158,7 +172,7 @@ filch__uring_reap(struct filch__shard *shard)
 	}
 	filch__counter_add(&shard->counters.completions, count);
 	if (is_foreign) {
-		filch__counter_add(&shard->counters.rescued, count);
+		reaped_for_worker(shard, us, was_armed, count);
 	}
 	filch__lock_leave(&us->lock);
 	if (is_foreign) {

@@ -79,8 +79,10 @@ meanwhile(unsigned fd, unsigned submit, unsigned flags)
 	struct filch__shard *shard = filch__shard_current;
 	struct filch__uring_shard *us = filch__uring_shard(shard);
 	uint64_t one = 1;
+	/* relaxed: of the reactor's own thread, which may come first */
+	uint64_t rescued = filch__u64_load_relaxed(&shard->counters.rescued);
 
-	FAULT_EQUAL(__real_io_uring_enter(fd, submit, 0, flags, NULL), submit);
+	FAULT_CHECK(__real_io_uring_enter(fd, submit, 0, flags, NULL) >= 0);
 	if (is_next) {
 		filch__uring_wake(shard);
 	} else {
@@ -88,7 +90,8 @@ meanwhile(unsigned fd, unsigned submit, unsigned flags)
 	}
 	filch__shard_current = NULL;
 	filch__reactor_current = shard->reactor;
-	while (filch__uring_cq_is_empty(us)) {
+	while (filch__uring_cq_is_empty(us) &&
+	    rescued == filch__u64_load_relaxed(&shard->counters.rescued)) {
 		(void)__real_io_uring_enter(
 		    fd, 0, 0, flags | IORING_ENTER_GETEVENTS, NULL);
 	}
