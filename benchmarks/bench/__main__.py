@@ -90,8 +90,8 @@ class Bench:
         return []
 
     def is_ours(self, contestant):
-        return not contestant.fio and contestant.command[0].parent == \
-            pathlib.Path(self.options.bin)
+        return not contestant.fio and \
+            contestant.command[0].parent == self.field.own("x").parent
 
     def keep(self, row, contestant, found, index, seconds):
         for one in found:
@@ -137,7 +137,9 @@ class Bench:
                 count = len(contestants)
                 first = (index * count // rounds + place) % count
                 turns = contestants[first:] + contestants[:first]
-                for contestant in reversed(turns) if index % 2 else turns:
+                if index % 2 == 1:
+                    turns[1:] = turns[:0:-1]
+                for contestant in turns:
                     self.progress.step(
                         f"round {index + 1} of {rounds}: {row.workload}",
                         f"{row.name}: {contestant.label}")
@@ -418,10 +420,12 @@ def main():
             options.read_file = stack.enter_context(
                 file.make(field, size, lock=True))
         if "mixed" in takes and not options.counts:
-            # A write past the cache drops what is cached, locked or not.
+            # A write past the cache drops what is cached, locked or not.  In
+            # a large piece of the cache one write waits until all that was
+            # written before is on the disk, whoever makes it.
             options.mixed_files = {
-                direct: stack.enter_context(
-                    file.make(field, size, lock=not direct))
+                direct: stack.enter_context(file.make(
+                    field, size, lock=not direct, by_page=not direct))
                 for direct in (False, True)}
         if not options.counts:
             for workload in ("read", "mixed"):

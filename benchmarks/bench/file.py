@@ -13,8 +13,10 @@ from .runner import output
 
 
 @contextlib.contextmanager
-def make(field, size, lock, directory=None):
-    """The name of a file of size bytes, there for as long as the context."""
+def make(field, size, lock, directory=None, by_page=False):
+    """The name of a file of size bytes, there for as long as the context.  By
+    page: it is cached as random access leaves it, not in the large pieces of
+    the cache that filling it makes."""
     with tempfile.NamedTemporaryFile(
             dir=directory or field.options.directory,
             prefix="bench.") as made:
@@ -23,7 +25,10 @@ def make(field, size, lock, directory=None):
         output([field.own("raw_pread"), "--rw=write", "--verify",
                 "--overwrite", "--number_ios=1", f"--size={size}",
                 f"--seed={field.options.seed}", made.name])
-        with locked(made.fileno(), size) if lock \
+        if by_page or not lock:
+            os.fsync(made.fileno())
+            os.posix_fadvise(made.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with locked(made.fileno(), size, by_page) if lock \
                 else contextlib.nullcontext():
             yield made.name
 
@@ -39,18 +44,21 @@ def settle(name):
 
 
 @contextlib.contextmanager
-def locked(descriptor, size):
+def locked(descriptor, size, by_page):
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
                           ctypes.c_int, ctypes.c_int, ctypes.c_long)
     libc.mlock.argtypes = libc.munmap.argtypes = (ctypes.c_void_p,
                                                   ctypes.c_size_t)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_MEMLOCK,
                            (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED,
                         descriptor, 0)
+    if by_page and address not in (None, ctypes.c_void_p(-1).value):
+        libc.madvise(address, size, mmap.MADV_RANDOM)
     if address in (None, ctypes.c_void_p(-1).value) or \
             libc.mlock(address, size) != 0:
         say("the file cannot be locked in memory (see ulimit -l), so hot rows "

@@ -41,15 +41,18 @@ def load(path):
 def head(path, report):
     """Where and when it was measured."""
     facts = report.facts
-    return (f"{path}: {facts.get('begun')}, {facts.get('commit')}, "
-            f"{facts.get('cores')} x {facts.get('cpu')}, "
-            f"{facts.get('kernel')}; {facts.get('workers')} workers.")
+    if None in facts.values():
+        return f"{path}."
+    return (f"{path}: {facts['begun']}, {facts['commit']}, "
+            f"{facts['cores']} x {facts['cpu']}, {facts['kernel']}; "
+            f"{facts['workers']} workers.")
 
 
 def unlike(before, now):
     """In what the runs differ besides filch."""
     return [f"{key}: {before.facts.get(key)} then, {now.facts.get(key)} now"
-            for key in ALIKE if before.facts.get(key) != now.facts.get(key)]
+            for key in ALIKE if before.facts.get(key) is not None
+            and before.facts[key] != now.facts.get(key)]
 
 
 def spread(report, name, figure):
