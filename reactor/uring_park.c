@@ -89,6 +89,17 @@ filch__uring_arm(struct filch__uring_shard *us)
 	us->eventfd_armed = true;
 }
 
+/* Complete the entry that reads the eventfd. */
+static void
+eventfd_add(const struct filch__uring_shard *us)
+{
+	uint64_t one = 1;
+	ssize_t written = write(us->eventfd, &one, sizeof(one));
+
+	/* cannot fail short of 2^64 wakes */
+	filch__assert(written == (ssize_t)sizeof(one));
+}
+
 /*
  * The worker may be on its way to sleep, where it no longer looks at the word.
  * A wake that came before has been written to the eventfd once, and whoever
@@ -97,15 +108,11 @@ filch__uring_arm(struct filch__uring_shard *us)
 void
 filch__uring_wake_again(struct filch__uring_shard *us)
 {
-	uint64_t one = 1;
-	ssize_t written;
-
 	filch__uring_arm(us);
 	/* [UP1] pairs with filch__uring_wake: its change came before the entry
 	 * that was reaped */
 	if (filch__u32_load_acquire(&us->park) == PARK_NOTIFIED) {
-		written = write(us->eventfd, &one, sizeof(one));
-		filch__assert(written == (ssize_t)sizeof(one));
+		eventfd_add(us);
 	}
 }
 
@@ -252,17 +259,13 @@ void
 filch__uring_wake(struct filch__shard *shard)
 {
 	struct filch__uring_shard *us = filch__uring_shard(shard);
-	uint64_t one = 1;
-	ssize_t written;
 	/* [UP1] pairs with filch__uring_park */
 	uint32_t old = filch__u32_exchange_seq_cst(&us->park, PARK_NOTIFIED);
 
 	if (old == PARK_FUTEX) {
 		futex_wake(&us->park);
 	} else if (old == PARK_RING) {
-		/* cannot fail short of 2^64 wakes */
-		written = write(us->eventfd, &one, sizeof(one));
-		filch__assert(written == (ssize_t)sizeof(one));
+		eventfd_add(us);
 	} else {
 		return;
 	}

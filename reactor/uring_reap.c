@@ -99,15 +99,17 @@ cq_post(struct filch__uring_shard *us, bool is_foreign)
 	}
 }
 
-/* Count what another thread has reaped; and arm once more, lock held. */
+/*
+ * Another thread has reaped for the worker, and perhaps what a wake completes.
+ * After the entries were released, or the kernel may have no room.  Lock held.
+ */
 static void
 reaped_for_worker(struct filch__shard *shard, struct filch__uring_shard *us,
     bool was_armed, unsigned count)
 {
 	filch__counter_add(&shard->counters.rescued, count);
-	if (was_armed) {
-		/* the kernel may have had no room before */
-		filch__uring_arm(us);
+	if (was_armed && !us->eventfd_armed) {
+		filch__uring_wake_again(us);
 	}
 }
 
@@ -167,13 +169,13 @@ filch__uring_reap(struct filch__shard *shard)
 	    &us->in_flight, filch__u32_load_relaxed(&us->in_flight) - plain);
 	/* [US1] release: the kernel may use the entries again */
 	filch__u32_store_release(us->ring.cq.khead, head);
+	if (is_foreign) {
+		reaped_for_worker(shard, us, was_armed, count);
+	}
 	if (us->waiting.head != NULL) {
 		filch__uring_issue(us);
 	}
 	filch__counter_add(&shard->counters.completions, count);
-	if (is_foreign) {
-		reaped_for_worker(shard, us, was_armed, count);
-	}
 	filch__lock_leave(&us->lock);
 	if (is_foreign) {
 		/* the worker may have gone to sleep before these were there */
@@ -237,9 +239,6 @@ cqe_take(struct filch__shard *shard, struct filch__uring_shard *us,
 		return (NULL);
 	case FILCH__URING_EVENT:
 		us->eventfd_armed = false;
-		if (filch__shard_current != shard) {
-			filch__uring_wake_again(us);
-		}
 		return (NULL);
 	case FILCH__URING_IGNORE:
 	case FILCH__URING_TAG_MASK:
