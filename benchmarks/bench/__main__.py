@@ -91,7 +91,7 @@ class Bench:
 
     def is_ours(self, contestant):
         return not contestant.fio and \
-            contestant.command[0].parent == self.field.own("x").parent
+            contestant.command[0].parent == pathlib.Path(self.options.bin)
 
     def keep(self, row, contestant, found, index, seconds):
         for one in found:
@@ -406,6 +406,7 @@ def main():
         options.bin = str(ROOT / "build/release/bin")
         if not peers.get(wanted, options.counts):
             return 1
+    options.bin = str(pathlib.Path(options.bin).resolve())
     there = peers.there(wanted, options.bin)
     field = Field(options, there, {**facts(options),
                                    "versions": peers.versions(there)},

@@ -60,7 +60,7 @@ class Field:
     absent: dict
 
     def own(self, name):
-        return pathlib.Path(self.options.bin).resolve() / name
+        return pathlib.Path(self.options.bin) / name
 
     def has(self, peer, workload):
         return peer in self.peers and workload in PEERS[peer][1]
