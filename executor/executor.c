@@ -26,7 +26,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,8 +207,6 @@ workers_init(struct filch_executor *executor)
 static int
 workers_start(struct filch_executor *executor)
 {
-	sigset_t all;
-	sigset_t old;
 	unsigned i;
 	int result = 0;
 
@@ -218,14 +215,11 @@ workers_start(struct filch_executor *executor)
 		executor->reactor.shards[i].budget_full =
 		    executor->options.budget;
 	}
-	/* the program's signals are for its own threads */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (i = 0; i < executor->worker_count; i++) {
 		struct filch__worker *worker = &executor->workers[i];
 
-		result = -pthread_create(
-		    &worker->thread, NULL, filch__worker_main, worker);
+		result = filch__thread_start(
+		    &worker->thread, filch__worker_main, worker);
 		if (result < 0) {
 			break;
 		}
@@ -233,7 +227,6 @@ workers_start(struct filch_executor *executor)
 			filch__cpus_pin(worker->thread, i);
 		}
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (result < 0) {
 		workers_stop(executor, i);
 	}

@@ -17,7 +17,6 @@
 #include "pool.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,16 +170,8 @@ static void
 pool_spawn(struct filch__pool *pool)
 {
 	pthread_t thread;
-	sigset_t all;
-	sigset_t old;
-	int error;
 
-	/* The program's signals are for its own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&thread, NULL, pool_main, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error == 0) {
+	if (filch__thread_start(&thread, pool_main, pool) == 0) {
 		return;
 	}
 	pthread_mutex_lock(&pool->mutex);

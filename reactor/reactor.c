@@ -60,8 +60,6 @@ filch__reactor_init(struct filch__reactor *reactor,
     const struct filch__reactor_options *options)
 {
 	unsigned count = options->shard_count;
-	sigset_t all;
-	sigset_t old;
 	unsigned i;
 	int result;
 
@@ -89,11 +87,7 @@ filch__reactor_init(struct filch__reactor *reactor,
 	if (result < 0) {
 		goto fail_driver;
 	}
-	/* the program's signals are for its own threads */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	result = -pthread_create(&reactor->thread, NULL, reactor_main, reactor);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	result = filch__thread_start(&reactor->thread, reactor_main, reactor);
 	if (result < 0) {
 		goto fail_thread;
 	}
@@ -200,6 +194,26 @@ filch__thread_look_at_turn(uint32_t clock)
 }
 
 #endif
+
+int
+filch__thread_start(pthread_t *ret_thread, void *(*main)(void *), void *arg)
+{
+	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS,
+		SIGTRAP };
+	sigset_t blocked;
+	sigset_t old;
+	unsigned i;
+	int error;
+
+	sigfillset(&blocked);
+	for (i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		sigdelset(&blocked, faults[i]);
+	}
+	pthread_sigmask(SIG_SETMASK, &blocked, &old);
+	error = pthread_create(ret_thread, NULL, main, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return (-error);
+}
 
 void
 filch__thread_be_prompt(uint64_t turn_ns)

@@ -153,6 +153,14 @@ void filch__reactor_add_timer(
     struct filch__shard *shard, struct filch_timer *timer);
 
 /*
+ * Start a thread of the executor; 0 or -errno.  The program's signals are for
+ * its own threads: all are blocked but those of the thread's own faults, which
+ * blocked would kill the program without a look at its handler.
+ */
+int filch__thread_start(
+    pthread_t *ret_thread, void *(*main)(void *), void *arg);
+
+/*
  * Have this thread wake on time, and its turns on the CPU end sooner, unless
  * they do.  It gets them sooner for that: a thread that wakes takes the CPU at
  * once from one whose turns are longer (Linux 6.12).

@@ -18,8 +18,9 @@
  *             initialises or destroys an object is alone with it.
  *   priv      members named priv belong to the library.
  *
- * An executor blocks all signals on its threads.  A thread-local value (errno
- * too) does not outlive a poll: the next may be on another thread.
+ * An executor blocks all signals on its threads but those of their own faults
+ * (SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP).  A thread-local value
+ * (errno too) does not outlive a poll: the next may be on another thread.
  */
 #ifndef FILCH_BASE_H
 #define FILCH_BASE_H

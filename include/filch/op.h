@@ -93,8 +93,8 @@ enum {
 
 /*
  * What filch_op_init_call() calls; its result is the operation's.
- * Threads: one of the blocking pool, where it may block; all signals are
- * blocked there.
+ * Threads: one of the blocking pool, where it may block; signals are blocked
+ * there (base.h).
  */
 typedef int64_t (*filch_call_fn)(void *arg);
 
