@@ -27,6 +27,7 @@
 #include "../include/private/atomic.h"
 #include "../include/private/executor_link.h"
 #include "../include/private/file_flags.h"
+#include "../reactor/mapping.h"
 #include "../reactor/reactor.h"
 
 static uint32_t flags_of(int fd, mode_t mode, int status);
@@ -59,6 +60,8 @@ filch_file_init(struct filch_file *file, int fd)
 	file->priv.inline_misses = 0;
 	file->priv.inline_hits = 0;
 	file->priv.syncing = NULL;
+	file->priv.mapping = NULL;
+	file->priv.mapping_size = 0;
 	return (0);
 }
 
@@ -131,6 +134,32 @@ filch_file_unregister(struct filch_executor *executor, struct filch_file *file)
 		reactor->driver->file_unregister(
 		    reactor, file->priv.fixed_index);
 		file->priv.fixed_index = -1;
+	}
+}
+
+int
+filch_file_map(struct filch_file *file)
+{
+	if (file->fd < 0) {
+		return (-EBADF);
+	}
+	if (file->priv.mapping != NULL) {
+		return (-EALREADY);
+	}
+	if ((file->priv.flags & FILCH__FILE_REGULAR) == 0) {
+		return (-ENODEV);
+	}
+	if ((file->priv.flags & FILCH__FILE_DIRECT) != 0) {
+		return (-EINVAL);
+	}
+	return (filch__mapping_open(file));
+}
+
+void
+filch_file_unmap(struct filch_file *file)
+{
+	if (file->priv.mapping != NULL) {
+		filch__mapping_close(file);
 	}
 }
 

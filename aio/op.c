@@ -271,6 +271,8 @@ filch__op_start(
 		goto done;
 	}
 	if (op->priv.opcode == FILCH_OP_CLOSE) {
+		filch__require(op->priv.file->priv.mapping == NULL,
+		    "a mapped file is unmapped before it is closed");
 		op->priv.directory = op->priv.file->fd;
 		op->priv.file->fd = -1;
 	}
@@ -303,12 +305,15 @@ op_read_inline(struct filch__shard *shard, struct filch_op *op)
 		return (false);
 	}
 	shard->reads++;
-	if (shard->gathering) {
-		shard->waits++;
-		return (false);
+	/* a copy from a mapping is cheaper than any system call shared */
+	if (op->priv.file->priv.mapping == NULL) {
+		if (shard->gathering) {
+			shard->waits++;
+			return (false);
+		}
+		/* in its first place, it could as well wait for the ring */
+		shard->waits += shard->budget == shard->budget_full;
 	}
-	/* in its first place, it could as well have waited for the ring */
-	shard->waits += shard->budget == shard->budget_full;
 	if (filch__inline_read(op, shard->reads, &op->priv.result)) {
 		filch__counter_add(&shard->counters.inline_hits, 1);
 		return (true);

@@ -17,6 +17,7 @@
 #include "../include/private/compiler.h"
 #include "../include/private/file_flags.h"
 #include "execute.h"
+#include "mapping.h"
 
 /*
  * A file whose cached reads missed INLINE_MISSES_MAX times in a row is left
@@ -34,6 +35,8 @@
  */
 #define INLINE_TRUST 256
 #define INLINE_PROBE 16
+/* A probe costs as much as two copies more, and who maps has said so. */
+#define INLINE_PROBE_MAPPED 64
 
 #if defined(RWF_NOWAIT)
 
@@ -56,7 +59,7 @@ filch__inline_read_is_due(const struct filch_op *op)
 		return (true);
 	}
 	if (misses == INLINE_NEVER) {
-		return (false);
+		return (file->priv.mapping != NULL);
 	}
 	if (misses >= INLINE_MISSES_MAX + INLINE_SKIPS) {
 		return (true);
@@ -131,9 +134,18 @@ filch__inline_read(
     const struct filch_op *op, uint32_t turn, int64_t *ret_result)
 {
 	struct filch_file *file = op->priv.file;
+	bool mapped = file->priv.mapping != NULL;
+	uint32_t probe = mapped ? INLINE_PROBE_MAPPED : INLINE_PROBE;
 
+	if (filch__u32_load_relaxed(&file->priv.inline_misses) ==
+	    INLINE_NEVER) {
+		return (mapped && filch__mapping_read(op, ret_result));
+	}
 	if (filch__u32_load_relaxed(&file->priv.inline_hits) >= INLINE_TRUST &&
-	    turn % INLINE_PROBE != 0) {
+	    turn % probe != 0) {
+		if (mapped && filch__mapping_read(op, ret_result)) {
+			return (true);
+		}
 		*ret_result = filch__execute_read(op);
 		return (*ret_result != -EINTR);
 	}
@@ -157,18 +169,17 @@ filch__inline_read(
 bool
 filch__inline_read_is_due(const struct filch_op *op)
 {
-	(void)op;
-	return (false);
+	return (op->priv.file->priv.mapping != NULL &&
+	    op->priv.offset != FILCH_OFFSET_CURRENT &&
+	    (op->priv.flags & FILCH_OP_NO_INLINE) == 0);
 }
 
 bool
 filch__inline_read(
     const struct filch_op *op, uint32_t turn, int64_t *ret_result)
 {
-	(void)op;
 	(void)turn;
-	(void)ret_result;
-	return (false);
+	return (filch__mapping_read(op, ret_result));
 }
 
 #endif

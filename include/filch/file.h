@@ -25,6 +25,8 @@ struct filch_file {
 		uint32_t inline_misses;
 		uint32_t inline_hits;
 		void *syncing;
+		void *mapping;
+		size_t mapping_size;
 	} priv;
 };
 
@@ -84,6 +86,42 @@ FILCH_NODISCARD FILCH_API int filch_file_register(
  */
 FILCH_API void filch_file_unregister(
     struct filch_executor *executor, struct filch_file *file);
+
+/*
+ * Have file, a hot one, read through a mapping of it (mmap(2)): a read is then
+ * a copy on the worker, without a system call, at less than half of pread's
+ * cost.  It is for files that stay in the page cache, or are locked there; a
+ * page that is not makes the worker wait for the disk.  Reads go so that lie
+ * within what the file was when it was mapped, and, where the system can tell
+ * (Linux), as long as its pages prove to be cached; others, and those with
+ * FILCH_OP_NO_INLINE, as if it were not mapped.  Writes through this or any
+ * descriptor are seen.
+ *
+ * The file is not to become shorter.  If it does all the same, reads of whole
+ * pages past its end are noticed and end as they should, but in the last page
+ * zeros are read up to its end.  So is what the disk cannot read: both raise
+ * SIGBUS, for which there is a handler of filch's from the first call on.  It
+ * passes on what is not filch's to the handler there was; one that a program
+ * installs later must do the same, or such a fault is the program's.
+ *
+ * Returns  0; -EALREADY; -EBADF; -EACCES not open for reading; -ENODEV no
+ *          regular file, or none that can be mapped; -EINVAL it is empty, or
+ *          open for O_DIRECT; -EOVERFLOW, -ENOMEM it does not fit the address
+ *          space.
+ * Memory   address space of the size of the file, and page tables: 8 bytes a
+ *          page read.
+ * Threads  any; no operation on file may be in flight.
+ */
+FILCH_NODISCARD FILCH_API int filch_file_map(struct filch_file *file);
+
+/*
+ * Undo it, before the descriptor is closed.  It does nothing where file is not
+ * mapped.  To have what the file has grown by mapped too: undo it, and map it
+ * again.
+ *
+ * Threads  as filch_file_map().
+ */
+FILCH_API void filch_file_unmap(struct filch_file *file);
 
 /*
  * 0, or the error of the first sync of file that failed in a commit: the

@@ -232,7 +232,8 @@ FILCH_API void filch_op_init_open(struct filch_op *op, struct filch_file *file,
  * It is always carried out: no cancel, deadline or shutdown ends it early.
  * Result: 0.  Errors: -EBADF; -EIO, -ENOSPC, -EDQUOT of earlier writes, on
  * some file systems; the descriptor is gone all the same.  No other operation
- * on file is in flight, and a registered one was unregistered before.
+ * on file is in flight, and a registered one was unregistered, a mapped one
+ * unmapped (a misuse), before.
  * Systems: IORING_OP_CLOSE; close(2).
  */
 FILCH_API void filch_op_init_close(

@@ -48,6 +48,70 @@ read_at_no_inline(struct contract *contract)
 	return (NULL);
 }
 
+/* Enough for any file to be trusted to be cached. */
+#define MAPPED_READS 600
+#define MAPPED_PAGES 3
+
+/* Read a page that holds nothing but letter, often; the last result. */
+static const char *
+read_page(struct contract *contract, size_t page, unsigned index, char letter,
+    int64_t expected)
+{
+	char *bytes = malloc(page);
+
+	CHECK(bytes != NULL);
+	for (unsigned i = 0; i < MAPPED_READS; i++) {
+		memset(bytes, 0, page);
+		filch_op_init_read(
+		    &subject.job.op, &subject.file, bytes, page, index * page);
+		CHECK_EQ(run(contract), expected);
+		for (int64_t at = 0; at < expected; at++) {
+			CHECK_EQ(bytes[at], letter);
+		}
+	}
+	free(bytes);
+	return (NULL);
+}
+
+static const char *
+read_mapped(struct contract *contract)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *bytes = malloc(page);
+	unsigned i;
+
+	CHECK(bytes != NULL);
+	CHECK_OK(subject_make(contract, &subject, ""));
+	for (i = 0; i < MAPPED_PAGES; i++) {
+		memset(bytes, 'a' + (int)i, page);
+		CHECK_EQ(
+		    pwrite(subject.file.fd, bytes, page, (off_t)(i * page)),
+		    page);
+	}
+	CHECK_EQ(filch_file_map(&subject.file), 0);
+	for (i = 0; i < MAPPED_PAGES; i++) {
+		CHECK_OK(read_page(
+		    contract, page, i, (char)('a' + i), (int64_t)page));
+	}
+	/* a write is seen, and so is what the file grows by */
+	memset(bytes, 'z', page);
+	for (i = 2; i <= MAPPED_PAGES; i++) {
+		filch_op_init_write(
+		    &subject.job.op, &subject.file, bytes, page, i * page);
+		CHECK_EQ(run(contract), page);
+		CHECK_OK(read_page(contract, page, i, 'z', (int64_t)page));
+	}
+	free(bytes);
+	/* so is, by pages, what it loses */
+	filch_op_init_truncate(&subject.job.op, &subject.file, page);
+	CHECK_EQ(run(contract), 0);
+	CHECK_OK(read_page(contract, page, 0, 'a', (int64_t)page));
+	CHECK_OK(read_page(contract, page, 1, 0, 0));
+	filch_file_unmap(&subject.file);
+	CHECK_OK(read_page(contract, page, 0, 'a', (int64_t)page));
+	return (NULL);
+}
+
 static const char *
 readv_at(struct contract *contract)
 {
@@ -354,6 +418,7 @@ large_read(struct contract *contract)
 static const struct contract_test tests[] = {
 	{ "tokio-file read_at", read_at, NULL },
 	{ "read past the worker's own attempt", read_at_no_inline, NULL },
+	{ "read a mapped file", read_mapped, NULL },
 	{ "tokio-file readv_at", readv_at, NULL },
 	{ "tokio-file write_at", write_at, NULL },
 	{ "tokio-file write_at_static", write_at_static, NULL },

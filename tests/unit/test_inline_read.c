@@ -15,9 +15,10 @@
 #include "../../include/private/file_flags.h"
 #include "../../reactor/inline_read.h"
 
-#define SIZE  8192
-#define TRUST 256
-#define PROBE 16
+#define SIZE         8192
+#define TRUST        256
+#define PROBE        16
+#define PROBE_MAPPED 64
 
 static struct filch_op op;
 static struct filch_file file;
@@ -65,12 +66,29 @@ is_cached(void)
 static void
 evict(void)
 {
-	cr_assert(munmap(pages, SIZE) == 0);
+	if (pages != NULL) {
+		cr_assert(munmap(pages, SIZE) == 0);
+		pages = NULL;
+	}
 	cr_assert(fsync(file.fd) == 0);
 	cr_assert(posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
 	if (is_cached()) {
 		cr_skip_test("this file system keeps its pages");
 	}
+}
+
+/*
+ * Try to read what is not cached until that fails.  An attempt starts to read
+ * ahead, and finds the pages after all if the disk is quicker than its look.
+ */
+static void
+miss(uint32_t turn)
+{
+	int64_t result;
+
+	do {
+		evict();
+	} while (filch__inline_read(&op, turn, &result));
 }
 
 static void
@@ -132,10 +150,7 @@ Test(inline_read, reports_an_error)
 
 Test(inline_read, leaves_what_is_not_cached_to_the_driver)
 {
-	int64_t result;
-
-	evict();
-	cr_assert_not(filch__inline_read(&op, 1, &result));
+	miss(1);
 	cr_assert(file.priv.inline_misses == 1);
 }
 
@@ -152,21 +167,83 @@ Test(inline_read, trusts_a_file_after_many_hits_and_reads_it_plainly)
 
 Test(inline_read, a_probe_that_misses_ends_the_trust)
 {
-	int64_t result;
-
 	gain_trust();
-	evict();
-	cr_assert_not(filch__inline_read(&op, PROBE, &result));
-	/* it may have set off reading ahead, so the next one may hit */
+	miss(PROBE);
 	cr_assert(file.priv.inline_hits == 0);
 }
 
 Test(inline_read, a_miss_begins_the_count_anew)
 {
-	int64_t result;
-
 	file.priv.inline_hits = TRUST - 1;
-	evict();
-	cr_assert_not(filch__inline_read(&op, 1, &result));
+	miss(1);
 	cr_assert(file.priv.inline_hits == 0);
+}
+
+/* Another content than the file's shows who has read. */
+static void
+map_other(char *other)
+{
+	memset(other, 'm', SIZE);
+	file.priv.mapping = other;
+	file.priv.mapping_size = SIZE;
+}
+
+Test(inline_read, copies_from_the_mapping_of_a_trusted_file)
+{
+	static char other[SIZE];
+	int64_t result = 0;
+
+	map_other(other);
+	cr_assert(filch__inline_read(&op, 1, &result));
+	cr_assert(result == SIZE);
+	cr_assert(buffer[0] == 'a');
+	gain_trust();
+	cr_assert(filch__inline_read(&op, 1, &result));
+	cr_assert(result == SIZE);
+	cr_assert(buffer[0] == 'm');
+	cr_assert(filch__inline_read(&op, PROBE, &result));
+	cr_assert(buffer[0] == 'm');
+	cr_assert(filch__inline_read(&op, PROBE_MAPPED, &result));
+	cr_assert(buffer[0] == 'a');
+}
+
+Test(inline_read, reads_plainly_what_a_mapping_does_not_have)
+{
+	static char other[SIZE];
+	int64_t result = 0;
+
+	map_other(other);
+	gain_trust();
+	op.priv.offset = SIZE - 100;
+	cr_assert(filch__inline_read(&op, 1, &result));
+	cr_assert(result == 100);
+	cr_assert(buffer[0] == 'a');
+}
+
+Test(inline_read, believes_a_mapping_where_the_system_tells_nothing)
+{
+	static char other[SIZE];
+	int64_t result = 0;
+
+	file.priv.inline_misses = UINT32_MAX;
+	cr_assert_not(filch__inline_read_is_due(&op));
+	map_other(other);
+	cr_assert(filch__inline_read_is_due(&op));
+	cr_assert(filch__inline_read(&op, 1, &result));
+	cr_assert(result == SIZE);
+	cr_assert(buffer[0] == 'm');
+	op.priv.offset = SIZE - 100;
+	cr_assert_not(filch__inline_read(&op, 1, &result));
+}
+
+Test(inline_read, a_mapped_file_that_misses_rests_too)
+{
+	static char other[SIZE];
+
+	map_other(other);
+	gain_trust();
+	miss(PROBE_MAPPED);
+	cr_assert(file.priv.inline_hits == 0);
+	file.priv.inline_misses = 16;
+	cr_assert_not(filch__inline_read_is_due(&op));
 }
