@@ -6,19 +6,16 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <filch/filch.h>
 
+#include "bench_progress.h"
 #include "bench_stuck.h"
 #include "interrupt.h"
 #include "tool.h"
 #include "workload.h"
-
-#define PROGRESS_NS UINT64_C(500000000)
 
 #define BUFFER_ALIGNMENT 4096
 
@@ -82,11 +79,7 @@ struct run {
 	struct unit *units;
 	struct element *elements; /* of units that have several */
 	struct filch_op **pointers;
-	struct {
-		struct filch_task task;
-		struct filch_sleep sleep;
-		bool asleep;
-	} progress;
+	struct bench_progress progress;
 	struct bench_stuck stuck;
 };
 
@@ -377,58 +370,6 @@ single_poll(struct filch_task *task)
 	return (FILCH_READY);
 }
 
-/* ---- progress ---- */
-
-static void
-progress_print(const struct run *run)
-{
-	uint64_t elapsed_ns = workload_now_ns() - run->start_ns;
-	uint64_t operations = 0;
-
-	for (unsigned i = 0; i < run->workload->workers; i++) {
-		struct filch_worker_stats stats;
-
-		if (filch_executor_get_worker_stats(run->executor, i, &stats) ==
-		    0) {
-			operations += stats.operations[FILCH_OP_READ] +
-			    stats.operations[FILCH_OP_WRITE];
-		}
-	}
-	fprintf(stderr, "\r%.1f s of %.1f, %ju operations, %.0f IOPS\033[K",
-	    (double)elapsed_ns / 1e9, (double)run->workload->runtime_ns / 1e9,
-	    (uintmax_t)operations,
-	    (double)operations * 1e9 / (double)elapsed_ns);
-}
-
-/* A line on the terminal, made anew now and then, until cancelled. */
-static enum filch_poll
-progress_poll(struct filch_task *task)
-{
-	struct run *run = filch_container_of(task, struct run, progress.task);
-	int rc;
-
-	while (!filch_task_is_cancelled(task)) {
-		if (!run->progress.asleep) {
-			filch_sleep_init(
-			    &run->progress.sleep, filch_now() + PROGRESS_NS);
-			run->progress.asleep = true;
-		}
-		if (filch_sleep_poll(&run->progress.sleep, task, &rc) ==
-		    FILCH_PENDING) {
-			return (FILCH_PENDING);
-		}
-		run->progress.asleep = false;
-		progress_print(run);
-	}
-	if (run->progress.asleep &&
-	    filch_sleep_poll(&run->progress.sleep, task, &rc) ==
-		FILCH_PENDING) {
-		return (FILCH_PENDING);
-	}
-	fputs("\r\033[K", stderr);
-	return (FILCH_READY);
-}
-
 /* ---- a run; the functions return 0 or -errno, with operation set ---- */
 
 static struct element *
@@ -544,17 +485,11 @@ run_start(struct run *run)
 static int
 run_drive(struct run *run)
 {
-	bool progress = isatty(STDERR_FILENO) == 1;
-	int rc = 0;
-
 	run->operation = "spawn";
 	atomic_init(&run->left, run->workload->number_ios);
-	if (progress) {
-		filch_task_init(&run->progress.task, progress_poll, NULL);
-		progress = filch_executor_spawn_joinable(
-			       run->executor, &run->progress.task) == 0;
-	}
-	rc = bench_stuck_start(&run->stuck, run->executor,
+	bench_progress_start(
+	    &run->progress, run->executor, run->workload, run->start_ns);
+	int rc = bench_stuck_start(&run->stuck, run->executor,
 	    run->workload->stuck_ns, run->workload->stuck_every_ns);
 	while (run->spawned < run->unit_count && rc == 0) {
 		run->units[run->spawned].place =
@@ -571,10 +506,7 @@ run_drive(struct run *run)
 		rc = rc == 0 ? joined : rc;
 	}
 	bench_stuck_stop(&run->stuck);
-	if (progress) {
-		filch_task_cancel(&run->progress.task);
-		(void)!filch_task_join(&run->progress.task);
-	}
+	bench_progress_stop(&run->progress);
 	return (rc);
 }
 
