@@ -30,6 +30,7 @@ enum option_id {
 	OPT_OVERWRITE,
 	OPT_DIRECT,
 	OPT_LOCK,
+	OPT_MAP,
 	OPT_FSYNC,
 	OPT_FDATASYNC,
 	OPT_SHARED_SYNC,
@@ -75,6 +76,8 @@ static const struct {
 	    "let a mode that writes change a FILE that exists" },
 	[OPT_DIRECT] = { "direct", "0|1", "O_DIRECT: past the cache [0]" },
 	[OPT_LOCK] = { "lock", "0|1", "keep the file in the cache [0]" },
+	[OPT_MAP] = { "map", "0|1",
+	    "read through a mapping; only of filch and raw_pread [0]" },
 	[OPT_FSYNC] = { "fsync", "N", "fsync after N writes [0: never]" },
 	[OPT_FDATASYNC] = { "fdatasync", "N",
 	    "fdatasync after N writes [0: never]" },
@@ -194,6 +197,8 @@ apply(struct workload *w, enum option_id id)
 		return (argument_flag(w->program, name, optarg, &w->direct));
 	case OPT_LOCK:
 		return (argument_flag(w->program, name, optarg, &w->lock));
+	case OPT_MAP:
+		return (argument_flag(w->program, name, optarg, &w->map));
 	case OPT_PIN:
 		return (argument_flag(w->program, name, optarg, &w->pin));
 	case OPT_SHARED_SYNC:
@@ -225,6 +230,13 @@ usage(const char *name)
 	printf("SIZE is bytes, or with k, m or g (1024-based).\n");
 }
 
+static bool
+reads(const struct workload *w)
+{
+	return (w->rw == RW_RANDREAD || w->rw == RW_READ ||
+	    (w->rw == RW_RANDRW && w->read_percent > 0));
+}
+
 /* What only holds of several options together. */
 static int
 check(struct workload *w)
@@ -242,6 +254,8 @@ check(struct workload *w)
 	    (w->batch > 1 || (w->fsync_every | w->fdatasync_every) == 0)) {
 		rule = "--shared_sync: needs --batch=1, and --fsync or "
 		       "--fdatasync";
+	} else if (w->map && (w->direct || !reads(w))) {
+		rule = "--map: needs reads, and --direct=0";
 	} else if (w->stuck_ns >= w->stuck_every_ns) {
 		rule = "--stuck: must be less than --stuck_every";
 	} else if (w->rate != 0 && w->batch > 1) {

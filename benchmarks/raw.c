@@ -128,7 +128,8 @@ threads_run(struct raw_run *run, struct workload_stats *stats,
 	ret_outcome->elapsed_ns = workload_now_ns() - run->start_ns;
 	ret_outcome->cpu_ns = workload_cpu_ns() - cpu_ns;
 	ret_outcome->stuck_turns = run->threads[0].worker.stuck_turns;
-	ret_outcome->driver = run->engine->name;
+	ret_outcome->driver =
+	    run->workload->map ? run->engine->name_mapped : run->engine->name;
 	ret_outcome->who = run->engine->who;
 	pthread_barrier_destroy(&run->barrier);
 	return (status != 0 ? status : threads_error(run));
@@ -154,6 +155,10 @@ int
 raw_main(int argc, char **argv, const struct raw_engine *engine)
 {
 	struct raw_engine copy = *engine;
+	struct workload_program program = { .name = copy.name,
+		.run = run_all,
+		.context = &copy,
+		.maps = copy.name_mapped != NULL };
 
-	return (workload_main(copy.name, argc, argv, run_all, &copy));
+	return (workload_main(&program, argc, argv));
 }

@@ -27,6 +27,7 @@ struct raw_worker {
 /* The functions return 0 or -errno, and then have set operation. */
 struct raw_engine {
 	const char *name;
+	const char *name_mapped; /* with --map=1; NULL: it knows none */
 	const char *who; /* of a peer's program: see struct workload_outcome */
 	/* Make state; not measured. */
 	int (*open)(struct raw_worker *worker);

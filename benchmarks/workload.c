@@ -19,24 +19,28 @@
 static int measure(const struct workload *, workload_run_fn, void *);
 
 int
-workload_main(const char *program, int argc, char **argv, workload_run_fn run,
-    void *context)
+workload_main(const struct workload_program *program, int argc, char **argv)
 {
 	struct workload workload;
-	int status = workload_parse(&workload, program, argc, argv);
+	int status = workload_parse(&workload, program->name, argc, argv);
 
 	if (status != 0) {
 		return (status < 0 ? WORKLOAD_DONE : status);
 	}
+	if (workload.map && !program->maps) {
+		fprintf(stderr, "%s: --map: only of filch and raw_pread\n",
+		    program->name);
+		return (WORKLOAD_USAGE);
+	}
 	tool_interrupt_catch();
 	status = workload_open(&workload);
 	if (status == 0) {
-		status = measure(&workload, run, context);
+		status = measure(&workload, program->run, program->context);
 	}
 	workload_close(&workload);
 	if (fflush(stdout) != 0) {
-		fprintf(stderr, "%s: standard output: write: %s\n", program,
-		    strerror(errno));
+		fprintf(stderr, "%s: standard output: write: %s\n",
+		    program->name, strerror(errno));
 		return (WORKLOAD_FAILED);
 	}
 	return (status == WORKLOAD_DONE && tool_interrupted()

@@ -61,6 +61,7 @@ struct workload {
 	bool verify;
 	bool pin;
 	bool lock;
+	bool map; /* reads are copies from a mapping of the file */
 	bool latency;
 	bool shared_sync;
 	bool overwrite;
@@ -69,7 +70,7 @@ struct workload {
 	const char *ring_flags; /* "defer", "coop" or "plain" */
 	const char *filename;
 	char temporary[32]; /* filename where the user gave none */
-	void *locked;
+	char *mapping;      /* of the file, with lock or map */
 	int fd;
 };
 
@@ -131,12 +132,20 @@ typedef int (*workload_run_fn)(const struct workload *workload,
     struct workload_stats *stats, struct workload_outcome *ret_outcome,
     void *context);
 
+/* What a program has of its own. */
+struct workload_program {
+	const char *name; /* what messages start with */
+	workload_run_fn run;
+	void *context; /* of run */
+	bool maps;     /* knows --map=1 */
+};
+
 /*
- * All of a benchmark but the run: options, signals, file, report.  Messages
- * start with program.  Returns the exit code.
+ * All of a benchmark but the run: options, signals, file, report.  Returns the
+ * exit code.
  */
-int workload_main(const char *program, int argc, char **argv,
-    workload_run_fn run, void *context);
+int workload_main(
+    const struct workload_program *program, int argc, char **argv);
 
 /*
  * Fill workload from the arguments.  Prints one line and returns

@@ -20,7 +20,7 @@
 static int file_open(struct workload *);
 static int file_make(struct workload *);
 static int file_fill(struct workload *);
-static int file_lock(struct workload *);
+static int file_map(struct workload *);
 
 int
 workload_complain(
@@ -42,8 +42,8 @@ workload_open(struct workload *workload)
 	} else {
 		status = file_make(workload);
 	}
-	if (status == 0 && workload->lock) {
-		status = file_lock(workload);
+	if (status == 0 && (workload->lock || workload->map)) {
+		status = file_map(workload);
 	}
 	if (status == 0 && workload->direct) {
 		int flags = fcntl(workload->fd, F_GETFL);
@@ -58,8 +58,8 @@ workload_open(struct workload *workload)
 void
 workload_close(struct workload *workload)
 {
-	if (workload->locked != NULL) {
-		munmap(workload->locked, workload->size);
+	if (workload->mapping != NULL) {
+		munmap(workload->mapping, workload->size);
 	}
 	if (workload->fd >= 0) {
 		close(workload->fd);
@@ -178,18 +178,20 @@ file_fill(struct workload *workload)
 
 /* A locked mapping keeps the pages in the cache whatever else runs. */
 static int
-file_lock(struct workload *workload)
+file_map(struct workload *workload)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
-
-	/* Without the right to raise it, mlock below tells the story. */
-	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 	void *map =
 	    mmap(NULL, workload->size, PROT_READ, MAP_SHARED, workload->fd, 0);
 	if (map == MAP_FAILED) {
 		return (workload_complain(workload, "mmap", errno));
 	}
-	workload->locked = map;
+	workload->mapping = map;
+	if (!workload->lock) {
+		return (0);
+	}
+	/* Without the right to raise it, mlock below tells the story. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 	if (mlock(map, workload->size) != 0) {
 		return (workload_complain(workload, "mlock", errno));
 	}

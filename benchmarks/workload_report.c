@@ -43,13 +43,13 @@ report_json(const struct workload *w, const struct workload_stats *sum,
 	} else {
 		json_print_string(w->filename);
 	}
-	printf(",\"overwrite\":%d,\"direct\":%d,\"lock\":%d,\"fsync\":%u"
-	       ",\"fdatasync\":%u,\"shared_sync\":%d,\"verify\":%d"
+	printf(",\"overwrite\":%d,\"direct\":%d,\"lock\":%d,\"map\":%d"
+	       ",\"fsync\":%u,\"fdatasync\":%u,\"shared_sync\":%d,\"verify\":%d"
 	       ",\"seed\":%" PRIu64
 	       ",\"pin\":%d,\"lat\":%d,\"rwmixread\":%u,\"stuck\":%.6g"
 	       ",\"stuck_every\":%.6g,\"stuck_turns\":%" PRIu64
 	       ",\"rate\":%" PRIu64 ",",
-	    w->overwrite, w->direct, w->lock, w->fsync_every,
+	    w->overwrite, w->direct, w->lock, w->map, w->fsync_every,
 	    w->fdatasync_every, w->shared_sync, w->verify, w->seed, w->pin,
 	    w->latency, w->read_percent, (double)w->stuck_ns / 1e9,
 	    (double)w->stuck_every_ns / 1e9, outcome->stuck_turns, w->rate);

@@ -23,6 +23,10 @@ refused --rate bench --rate=x
 refused --rate bench --rate=-1
 refused "rate: .* from 0 to 1000000000" bench --rate=1000000001
 refused "rate: needs --batch=1" bench --rate=1000 --batch=2
+refused map bench --map=2
+refused "map: needs reads" bench --map=1 --rw=randwrite
+refused "map: needs reads" bench --map=1 --rw=randrw --rwmixread=0
+refused "map: .* --direct=0" bench --map=1 --direct=1
 refused --output info --output=xml
 refused --frob info --frob
 
@@ -45,6 +49,22 @@ for driver in $drivers; do
 		and .lat_ns.p999 > 0' out >/dev/null || fail "$driver: report"
 	[ ! -s err ] || fail "$driver: progress without a terminal"
 done
+
+# Through a mapping the right content is read, and what was written since.
+for driver in $drivers; do
+	for how in --rw=randread '--rw=read --iodepth=7 --batch=3' \
+		'--rw=randrw --fdatasync=8' --rate=100000; do
+		# shellcheck disable=SC2086 # options, split on purpose
+		run 0 bench --driver="$driver" --map=1 $how --verify=1 \
+			--size=1m --number_ios=3000 --runtime=600 --output=json
+		jq -e '.map == 1 and .operations == 3000 and .errors == 0' \
+			out >/dev/null || fail "$driver: --map=1 $how"
+	done
+done
+head -c 1048576 /dev/zero >there
+run 1 bench --map=1 --verify=1 --number_ios=10 --output=json there
+jq -e '.mismatches == 10' out >/dev/null || fail "--map=1: mismatches"
+rm there
 
 # An open loop takes its time: the last of 100 is due after 49.5 ms.
 for driver in $drivers; do

@@ -43,6 +43,26 @@ every_mode()
 	done
 }
 
+# mapped: --map=1 makes another limit of raw_pread, and is nothing for others.
+mapped()
+{
+	if [ "${filch##*/}" != raw_pread ]; then
+		refused "only of filch and raw_pread" --map=1
+		return
+	fi
+	refused "map: needs reads" --map=1 --rw=write
+	refused "map: .* --direct=0" --map=1 --direct=1
+	for how in --rw=randread '--rw=read --lock=1' \
+		'--rw=randrw --iodepth=7 --batch=3'; do
+		# shellcheck disable=SC2086 # options, split on purpose
+		run 0 --map=1 $how --verify --number_ios=3000 --runtime=600 \
+			--size=1m --output=json
+		jq -e '.driver == "raw_mmap" and .map == 1 and .errors == 0
+			and .operations == 3000' "$work/out" >/dev/null ||
+			fail "--map=1 $how: report"
+	done
+}
+
 # A file system without O_DIRECT is no place for this test.
 if ! dd if=/dev/zero of=direct bs=4k count=1 oflag=direct 2>/dev/null; then
 	echo "skipped: no O_DIRECT in $work"
@@ -74,6 +94,7 @@ for filch; do
 		"$work/out" >/dev/null || fail "$filch: report"
 	every_mode
 	stuck
+	mapped
 
 	# The last of 100 is due after 49.5 ms.
 	run 0 --number_ios=100 --runtime=600 --rate=2000 --size=1m \
@@ -89,6 +110,11 @@ for filch; do
 		fail "$filch: no word of the mismatch"
 	jq -e '.errors == 10 and .mismatches == 10' "$work/out" >/dev/null ||
 		fail "$filch: mismatches"
+	if [ "${filch##*/}" = raw_pread ]; then
+		run 1 --map=1 --verify --number_ios=10 --output=json there
+		jq -e '.mismatches == 10' "$work/out" >/dev/null ||
+			fail "$filch: --map=1: mismatches"
+	fi
 
 	# It is not written to unless asked, and stays.
 	refused overwrite --rw=write there

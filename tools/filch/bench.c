@@ -127,9 +127,15 @@ tool_bench(int argc, char **argv)
 {
 	static char name[] = "filch bench"; /* for the usage line */
 	static struct run run;
+	static const struct workload_program program = {
+		.name = "filch: bench",
+		.run = bench_run,
+		.context = &run,
+		.maps = true,
+	};
 
 	argv[0] = name;
-	return (workload_main("filch: bench", argc, argv, bench_run, &run));
+	return (workload_main(&program, argc, argv));
 }
 
 /* ---- a task ---- */
@@ -463,6 +469,10 @@ run_start(struct run *run)
 		run->operation = "open";
 		rc = filch_file_init(&run->handle, o->fd);
 	}
+	if (rc == 0 && o->map) {
+		run->operation = "map";
+		rc = filch_file_map(&run->handle);
+	}
 	if (rc != 0) {
 		return (rc);
 	}
@@ -516,6 +526,7 @@ run_free(struct run *run)
 	if (run->executor != NULL) {
 		filch_file_unregister(run->executor, &run->handle);
 	}
+	filch_file_unmap(&run->handle);
 	for (size_t i = 0; run->pool != NULL && i < run->element_count; i++) {
 		void *buffer = run_element(run, i)->buffer;
 

@@ -288,8 +288,10 @@ file(const char *workload)
 	const char *contexts = peer_option("contexts");
 
 	one_each = contexts == nullptr || strcmp(contexts, "shared") != 0;
-	return workload_main("asio", peer_argc, peer_argv, run,
-	    const_cast<char *>(peer_who("asio", version, workload)));
+	workload_program program{ "asio", run,
+		const_cast<char *>(peer_who("asio", version, workload)),
+		false };
+	return workload_main(&program, peer_argc, peer_argv);
 }
 
 } // namespace peer
