@@ -196,7 +196,7 @@ def check(field, workload):
             wrong[contestant.label.split(" ")[0]] = str(error)
     field.peers = [peer for peer in field.peers if peer not in wrong]
     field.absent.update(wrong)
-    return not {"filch", "raw_uring", "raw_pread"} & wrong.keys()
+    return not {"filch", *targets.LIMITS} & wrong.keys()
 
 
 DESCRIPTION = """\
@@ -242,7 +242,7 @@ def parse():
                         "reads: %(default)s")
     parser.add_argument("--counts", action="store_true",
                         help="count system calls, instructions, cache lines "
-                        "and allocations instead, of filch and raw_uring")
+                        "and allocations instead, of filch and the limits")
     parser.add_argument("--against", metavar="FILE.jsonl",
                         help="name the rows that are worse than in this run "
                         "before, and exit 1 if there are any; both runs "

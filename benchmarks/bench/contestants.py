@@ -148,8 +148,12 @@ def read(field, row):
     ours = common + ["--rw=randread", "--lat=0"]
     found = [Contestant("filch", [[field.own("filch"), "bench"] + ours]),
              Contestant("raw_uring", [[field.own("raw_uring")] + ours])]
+    pread = [field.own("raw_pread")] + ours
     if not row.direct or row.depth == 1:
-        found.append(Contestant("raw_pread", [[field.own("raw_pread")] + ours]))
+        found.append(Contestant("raw_pread", [pread]))
+    if not row.direct:
+        found += [Contestant("filch map", [found[0].command + ["--map=1"]]),
+                  Contestant("raw_mmap", [pread + ["--map=1"]])]
     if field.has("fio", "read"):
         found += [_fio(field, row, engine) for engine in FIO_ENGINES]
     return found + _io_peers(field, row, "read", common + ["--lat=0"])

@@ -133,9 +133,12 @@ def table(field, lines, names):
     options = field.options
     chosen = {what: choose(counters)
               for what, counters in COUNTERS.items()}
-    programs = {"filch": [field.own("filch"), "bench"],
-                "raw_uring": [field.own("raw_uring")]}
-    reads = [read for read in READS if read[1] in names]
+    ring = {"filch": [field.own("filch"), "bench"],
+            "raw_uring": [field.own("raw_uring")]}
+    hot = {**ring, "filch map": ring["filch"] + ["--map=1"],
+           "raw_mmap": [field.own("raw_pread"), "--map=1"]}
+    reads = [(depth, direct, ring if direct else hot)
+             for depth, direct in READS if direct in names]
     failed = False
     text = [f"{machine()}; {options.workers} workers; hot 4 KiB reads; in user "
             "space but for the system calls; counted by "
@@ -144,9 +147,9 @@ def table(field, lines, names):
             + "; the cache is one of 4 KiB", "",
             f"| QD | program | {' | '.join(chosen)} |",
             "|---|---|" + "---|" * len(chosen)]
-    count = len(reads) * len(programs) * len(chosen)
+    count = sum(len(programs) for *_, programs in reads) * len(chosen)
     progress = Progress(count, SECONDS * count)
-    for depth, direct in reads:
+    for depth, direct, programs in reads:
         kind = f"{depth}, by the ring" if direct else depth
         for label, program in programs.items():
             command = program + [
@@ -177,4 +180,5 @@ def table(field, lines, names):
 
 
 def shown(value, digits):
-    return "-" if value is None else f"{value:.{digits}f}"
+    # 0.0 is added to make -0 0
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"

@@ -16,7 +16,8 @@ median divided by filch's.  k/s: thousands of operations a second.  QD:
 operations in flight for each worker.  hot: from memory.  direct: past the
 cache (O_DIRECT).  open: operations are due at a rate, else one follows
 another.  op_fdatasync: each sync an operation of its own, as with the peers,
-where filch itself shares them.  raw_uring, raw_pread, plain thread: limits, no
+where filch itself shares them.  map: read through a mapping of the file, which
+is known to be hot.  raw_uring, raw_pread, raw_mmap, plain thread: limits, no
 executors.  free: workers where the system puts them.  pinned: each on a CPU of
 its own."""
 LINE = 18  # pixels a bar of a plot, and a heading

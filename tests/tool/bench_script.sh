@@ -140,6 +140,39 @@ grep -qF '|  | p99.9 us | 3.50 | compio 0.350 |' "$work/out" ||
 grep -qF '| memory executor | KiB an executor | 2.00 (1.00..6.00) | compio' \
 	"$work/out" || fail "--brief: no spread"
 refused "only with --table" --brief
+
+# What is mapped is judged beside all that filch is, and its own limit, which is
+# no peer and none of filch's limits.
+while read -r iops program; do
+	printf '{"row":"read hot QD 8 free","program":"%s","found":{"iops":%s}}\n' \
+		"$program" "$iops"
+done >"$work/mapped" <<'END'
+1000 filch
+4000 filch map
+5000 raw_mmap
+800 raw_pread
+1250 raw_uring
+500 compio
+250 tokio fs
+END
+run 0 --table="$work/mapped"
+cat >"$work/targets" <<'END'
+| hot reads a second | raw_uring, raw_pread | 0.80..0.80 | 0.95 | 0 of 1 |
+| the same, mapped | raw_uring, raw_pread | 3.20..3.20 | 0.95 | 1 of 1 |
+| the same, mapped | raw_mmap | 0.80..0.80 | 0.95 | 0 of 1 |
+| hot reads a second | every peer | 2.00..2.00 | 1.00 | 1 of 1 |
+| the same, mapped | every peer | 8.00..8.00 | 1.00 | 1 of 1 |
+| hot reads a second | tokio, uv | 4.00..4.00 | 3.00 | 1 of 1 |
+| the same, mapped | tokio, uv | 16.00..16.00 | 3.00 | 1 of 1 |
+END
+grep ' of 1 |$' "$work/out" | diff "$work/targets" - ||
+	fail "--table: other targets of what is mapped"
+grep -q '^| read hot QD 8 free (filch map) | k/s | raw_mmap | 0.80 ' \
+	"$work/out" || fail "--table: no row of what is mapped"
+run 0 --table="$work/mapped" --brief
+grep -qF '| 1.00 | *raw_mmap 5.00*, filch map 4.00, *raw_uring 1.25*, *raw' \
+	"$work/out" || fail "--brief: no limit, or no peer"
+
 # A relative name is relative to where one is.
 run 0 --table=units
 
@@ -169,6 +202,20 @@ grep -q '^| idle CPU | .* | 1 of 1 |$' "$work/out" || fail "0.0004 is not 0"
 run 1 --table="$work/works" --against="$work/slept"
 grep -q '^| idle CPU | .* | 0 of 1 |$' "$work/out" || fail "0.5 is 0"
 grep -q 'wake idle: CPU %: no longer 0' "$work/err" || fail "0.5 is no fall"
+
+# Hot reads, and only they, are also made through a mapping.  What is past the
+# cache fails where the file system has no O_DIRECT, and is not asked for here.
+"$filch" --quick --only=read --peers= --bin="$bin" --directory="$work" \
+	--output="$work/reads" >"$work/out" 2>"$work/err" || true
+jq -es 'map(select(.row | test(" hot "))) | length == 10
+	and (group_by(.row) | map(map(.program) | sort) | all(. ==
+		["filch", "filch map", "raw_mmap", "raw_pread", "raw_uring"]))
+	and all(.found.errors == 0
+		and (.found.map == 1) == (.program | test("map")))
+	and all(.program != "raw_mmap" or .found.driver == "raw_mmap")' \
+	"$work"/reads/*.jsonl >/dev/null || fail "hot reads: the results"
+jq -es 'map(select(.row | test(" direct "))) | all(.found.map == 0)' \
+	"$work"/reads/*.jsonl >/dev/null || fail "direct reads: mapped"
 
 none_runs()
 {
