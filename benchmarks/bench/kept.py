@@ -55,16 +55,42 @@ def unlike(before, now):
             and before.facts[key] != now.facts.get(key)]
 
 
-def spread(report, name, figure):
+def spread(report, name, figure, own):
     """By how much of the median filch's rounds differ from it at most."""
-    values = report.samples.values[report.key(name, figure, "filch")]
+    values = report.samples.values[report.key(name, figure, own)]
     middle = statistics.median(values)
     return max(abs(value - middle) for value in values) / middle
 
 
+def fall(before, now, what, others):
+    """How one of filch's figures has become worse, empty if it has not; None
+    if there is nothing to compare it with."""
+    name, figure, own = what
+    old, new = (run.samples.median(run.key(name, figure, own))
+                for run in (before, now))
+    if figure.more and old > 0 and new == 0:
+        return "0 now"
+    if not figure.more and old == 0 and new > 0:
+        return "no longer 0"
+    if old == 0 or new == 0:
+        return None
+    pairs = [(before.goodness(name, figure, label, own),
+              now.goodness(name, figure, label, own)) for label in others]
+    ratios = [was / became for was, became in pairs
+              if 0 < was < math.inf and 0 < became < math.inf]
+    if not ratios:
+        return None
+    share = statistics.geometric_mean(ratios) - 1
+    if share > max(TOLERANCE, spread(now, name, figure, own),
+                   spread(before, name, figure, own)):
+        return f"{100 * share:.0f} % worse beside the same programs"
+    return ""
+
+
 def falls(before, now):
-    """Rows in which filch lost ground to all programs that both runs know, by
-    more than its rounds differ: the machine's own mood is theirs too."""
+    """Rows in which filch, or another way of its, lost ground to all programs
+    that both runs know, by more than its rounds differ: the machine's own mood
+    is theirs too."""
     then = {(name, figure.path): labels
             for _, name, figure, labels in before.lines}
     found = []
@@ -72,29 +98,12 @@ def falls(before, now):
     for _, name, figure, labels in now.lines:
         common = [label for label in then.get((name, figure.path), ())
                   if label in labels]
-        if "filch" not in common:
-            continue
-        old, new = (run.samples.median(run.key(name, figure, "filch"))
-                    for run in (before, now))
-        if figure.more and old > 0 and new == 0:
-            compared += 1
-            found.append(f"{name}: {figure.text}: 0 now")
-        if not figure.more and old == 0 and new > 0:
-            compared += 1
-            found.append(f"{name}: {figure.text}: no longer 0")
-        if old == 0 or new == 0:
-            continue
-        pairs = [(before.goodness(name, figure, label),
-                  now.goodness(name, figure, label)) for label in common
-                 if not label.startswith("filch")]
-        ratios = [was / became for was, became in pairs
-                  if 0 < was < math.inf and 0 < became < math.inf]
-        if not ratios:
-            continue
-        compared += 1
-        fall = statistics.geometric_mean(ratios) - 1
-        if fall > max(TOLERANCE, spread(now, name, figure),
-                      spread(before, name, figure)):
-            found.append(f"{name}: {figure.text}: {100 * fall:.0f} % worse "
-                         "beside the same programs")
+        ours = [label for label in common if label.startswith("filch")]
+        others = [label for label in common if label not in ours]
+        for own in ours:
+            fallen = fall(before, now, (name, figure, own), others)
+            compared += fallen is not None
+            if fallen:
+                way = "" if own == "filch" else f" ({own})"
+                found.append(f"{name}{way}: {figure.text}: {fallen}")
     return found if compared > 0 else ["--against: no row can be compared"]

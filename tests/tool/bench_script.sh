@@ -172,6 +172,11 @@ grep -q '^| read hot QD 8 free (filch map) | k/s | raw_mmap | 0.80 ' \
 run 0 --table="$work/mapped" --brief
 grep -qF '| 1.00 | *raw_mmap 5.00*, filch map 4.00, *raw_uring 1.25*, *raw' \
 	"$work/out" || fail "--brief: no limit, or no peer"
+sed '/filch map/s/4000/2000/' "$work/mapped" >"$work/slower"
+run 1 --table="$work/slower" --against="$work/mapped"
+grep -q 'QD 8 free (filch map): k/s: 100 % worse' "$work/err" ||
+	fail "--against: says nothing of what is mapped"
+test "$(grep -c worse "$work/err")" -eq 1 || fail "--against: names filch too"
 
 # A relative name is relative to where one is.
 run 0 --table=units
