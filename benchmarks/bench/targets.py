@@ -40,8 +40,6 @@ TARGETS = (
     Target("the same, mapped", "read", "iops", "raw_uring, raw_pread",
            ("raw_uring", "raw_pread").__contains__, 0.95, " hot ",
            "filch map"),
-    Target("the same, mapped", "read", "iops", "raw_mmap",
-           "raw_mmap".__eq__, 0.95, " hot ", "filch map"),
     Target("hot reads a second", "read", "iops", "every peer", is_peer, 1.0,
            " hot "),
     Target("the same, mapped", "read", "iops", "every peer", is_peer, 1.0,
