@@ -225,6 +225,7 @@ none_runs()
 }
 
 # Ended half-way it keeps what it has, and leaves no file behind.
+rm "$work/err" # the same words of the run before
 "$filch" --quick --only=read --peers= --seconds=60 --bin="$bin" \
 	--directory="$work" --output="$work/cut" >"$work/out" 2>"$work/err" &
 process=$!
