@@ -77,6 +77,10 @@ class Bench:
             for one in found:
                 if one.get("errors", 0) != 0:
                     raise Failed(f"{contestant.label}: {one['errors']} errors")
+            if all(workloads.value(one, row.figures[0]) is None
+                   for one in found):
+                raise Failed(f"{contestant.label}: does not say "
+                             f"{row.figures[0].path}")
             return found
         except Refused as error:
             if not self.is_ours(contestant):
@@ -410,7 +414,7 @@ def main():
     there = peers.there(wanted, options.bin)
     field = Field(options, there, {**facts(options),
                                    "versions": peers.versions(there)},
-                  {peer: "could not be had" for peer in wanted
+                  {peer: peers.why_absent(peer) for peer in wanted
                    if peer not in there})
     directory = pathlib.Path(options.output)
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Get the peers: Debian's packages, then what is built from source here.
 What cannot be had is named, and the others go on."""
+import contextlib
 import os
 import shutil
 import signal
@@ -94,7 +95,17 @@ def get(wanted, counts):
 def there(wanted, own):
     """Those of the wanted peers that are there at last."""
     found = [peer for peer in wanted if is_there(peer, own)]
-    absent = [peer for peer in wanted if peer not in found]
-    if absent:
-        say(f"left out, since not there: {', '.join(absent)}")
+    for peer in wanted:
+        if peer not in found:
+            say(f"left out: {peer}: {why_absent(peer)}")
     return found
+
+
+def why_absent(peer):
+    """What benchmarks/peers/build said of it."""
+    # The second program of a crate is built with the first.
+    for name in (peer, peer.removesuffix("_mimalloc")):
+        with contextlib.suppress(OSError):
+            return (PEER_BIN / f"{name}.why").read_text("utf-8").strip()
+    return f"Debian's {PACKAGES[peer]} is not there" if peer in PACKAGES \
+        else "is not built"

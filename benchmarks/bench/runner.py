@@ -83,7 +83,9 @@ def output(command, env=None, patience=PATIENCE_S):
         said = (done.stderr.strip() or done.stdout.strip()
                 or "nothing said").splitlines()
         kind = Refused if done.returncode == 2 else Failed
-        raise kind(f"{name}: exit {done.returncode}: {said[-1]}")
+        how = f"exit {done.returncode}" if done.returncode > 0 else \
+            signal.strsignal(-done.returncode)
+        raise kind(f"{name}: {how}: {said[-1]}")
     return done.stdout, done.stderr
 
 

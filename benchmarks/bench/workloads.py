@@ -130,9 +130,14 @@ def seconds(row, options):
     return given + SECONDS[row.workload][not options.quick]
 
 
+# Who takes longer than both together surely hangs.
+PATIENCE_S = 60
+PATIENCE_TIMES = 10  # what it should take
+
+
 def patience(row, options):
-    """Of a peer's program, the seconds after which it surely hangs."""
-    return 60 + 10 * seconds(row, options)
+    """Of a peer's program, in seconds."""
+    return PATIENCE_S + PATIENCE_TIMES * seconds(row, options)
 
 
 def value(found, figure):
