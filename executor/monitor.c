@@ -90,6 +90,7 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 {
 	struct filch_executor *executor =
 	    FILCH__CONTAINER_OF(host, struct filch_executor, host);
+	bool is_calm;
 	unsigned i;
 
 	/* [MO1] pairs with filch__executor_monitor */
@@ -104,7 +105,9 @@ filch__executor_tick(struct filch__reactor_host *host, uint64_t now_ns)
 	/* relaxed: only this thread writes it, and it is a clock */
 	filch__u32_store_relaxed(
 	    &executor->looks, filch__u32_load_relaxed(&executor->looks) + 1);
-	if (filch__idle_parked(&executor->idle) < executor->worker_count) {
+	is_calm = filch__idle_parked(&executor->idle) == executor->worker_count;
+	executor->reactor.is_calm = is_calm;
+	if (!is_calm) {
 		executor->idle_ticks = 0;
 	} else if (++executor->idle_ticks >= MONITOR_IDLE_TICKS) {
 		executor->idle_ticks = 0;

@@ -6,8 +6,9 @@
  *           looks at the earliest timers once more; who adds a timer stores
  *           it as the earliest, then looks at what was published.  All by
  *           seq_cst: one of them sees the other, so no timer is slept through.
- *           Both count from standby_ns after the deadline, by when a worker
- *           that is not stuck has met it.
+ *           Both count from alarm_ns after the deadline, by when a worker
+ *           that is not stuck has met it; if the thread has just changed
+ *           that, it comes by the later of the two.
  *           [RS1] stopping is stored, then every shard is cancelled under its
  *           lock; who submits takes that lock and then loads stopping.
  */
@@ -47,7 +48,16 @@ FILCH__THREAD_LOCAL struct filch__expired *filch__expired_current
  */
 #define REACTOR_TURN_NS 100000
 
+/*
+ * While workers sleep the kernel may wake it so late, and then does so when it
+ * wakes a worker on that CPU anyway: a wake at a time of its own interrupts
+ * what runs there, for 10 to 40 us.
+ */
+#define CALM_SLACK_NS 80000
+
 static void *reactor_main(void *);
+static void thread_set_slack(unsigned long);
+static void reactor_set_alarm(struct filch__reactor *);
 static uint64_t reactor_expire(struct filch__reactor *, uint64_t);
 static unsigned timers_expire(struct filch__shard *, uint64_t);
 static void expired_hand_on(struct filch__reactor *, struct filch__expired *);
@@ -218,11 +228,19 @@ filch__thread_start(pthread_t *ret_thread, void *(*main)(void *), void *arg)
 void
 filch__thread_be_prompt(uint64_t turn_ns)
 {
-#if defined(PR_SET_TIMERSLACK)
 	/* the default lets the kernel wake it 50 us late */
-	(void)prctl(PR_SET_TIMERSLACK, 1);
-#endif
+	thread_set_slack(1);
 	shorten_turns(turn_ns);
+}
+
+static void
+thread_set_slack(unsigned long slack_ns)
+{
+#if defined(PR_SET_TIMERSLACK)
+	(void)prctl(PR_SET_TIMERSLACK, slack_ns);
+#else
+	(void)slack_ns;
+#endif
 }
 
 static void *
@@ -239,6 +257,7 @@ reactor_main(void *arg)
 	/* [RT2] pairs with filch__reactor_fini */
 	while (filch__u32_load_acquire(&reactor->exiting) == 0) {
 		tick_ns = host->tick(host, filch__clock_ns());
+		reactor_set_alarm(reactor);
 		until_ns = reactor_expire(reactor,
 		    filch__reactor_is_stopping(reactor)
 			? FILCH_NEVER
@@ -263,6 +282,24 @@ reactor_main(void *arg)
 		    filch__u64_load_relaxed(&reactor->wakes) + 1);
 	}
 	return (NULL);
+}
+
+/* How long after a deadline the thread wakes, if its worker has not met it. */
+static void
+reactor_set_alarm(struct filch__reactor *reactor)
+{
+	bool is_calm = reactor->standby_ns != 0 && reactor->is_calm;
+	uint64_t alarm_ns =
+	    is_calm ? FILCH__STANDBY_CALM_NS : reactor->standby_ns;
+
+	/* relaxed: only this thread writes it */
+	if (alarm_ns == filch__u64_load_relaxed(&reactor->alarm_ns)) {
+		return;
+	}
+	thread_set_slack(is_calm ? CALM_SLACK_NS : 1);
+	/* relaxed: who reads the old one has the thread wake too early, or by
+	 * what is now too late, once */
+	filch__u64_store_relaxed(&reactor->alarm_ns, alarm_ns);
 }
 
 /* Expire what is due; when to look at the earliest timer that is left. */
@@ -334,8 +371,8 @@ filch__reactor_defer(struct filch_op *list)
 
 /*
  * The thread gets a CPU late where workers need them all, so they look
- * themselves, and the thread standby_ns later.  The thread is not told: it
- * wakes at what it published, and looks then.
+ * themselves, and the thread comes later.  It is not told of it: it wakes at
+ * what it published, and looks then.
  */
 unsigned
 filch__reactor_expire(struct filch__shard *shard)
@@ -378,9 +415,11 @@ reactor_earliest(const struct filch__reactor *reactor)
 static uint64_t
 reactor_stands_by(const struct filch__reactor *reactor, uint64_t deadline_ns)
 {
-	return (deadline_ns < FILCH_NEVER - reactor->standby_ns
-		? deadline_ns + reactor->standby_ns
-		: FILCH_NEVER);
+	/* relaxed: as in reactor_set_alarm */
+	uint64_t alarm_ns = filch__u64_load_relaxed(&reactor->alarm_ns);
+
+	return (deadline_ns < FILCH_NEVER - alarm_ns ? deadline_ns + alarm_ns
+						     : FILCH_NEVER);
 }
 
 void

@@ -77,6 +77,13 @@ struct filch__reactor_options {
  */
 #define FILCH__STANDBY_NS 100000
 
+/*
+ * The same while all workers slept when it last looked at them: no sooner than
+ * it looks again anyway.  A wake of the thread for each deadline that a worker
+ * has met takes the CPU from what that deadline was for.
+ */
+#define FILCH__STANDBY_CALM_NS 400000
+
 struct filch__reactor {
 	const struct filch__driver *driver;    /* (i) */
 	void *driver_state;                    /* (i) */
@@ -88,7 +95,9 @@ struct filch__reactor {
 	uint64_t standby_ns; /* (i) by the driver: what it leaves to workers */
 	char reason[256];    /* (i) why this driver */
 	pthread_t thread;
+	bool is_calm; /* the thread's, by tick: all workers slept */
 	FILCH__CACHE_ALIGNED filch__u64 sleeping_until_ns; /* (a) [RT1] */
+	filch__u64 alarm_ns;   /* (a) by the thread: so long after a deadline */
 	filch__u32 stopping;   /* (a) operations end: ESHUTDOWN */
 	filch__u32 exiting;    /* (a) the thread shall end */
 	filch__u64 wakes;      /* (a) by the thread */

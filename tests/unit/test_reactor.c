@@ -75,6 +75,73 @@ Test(reactor, is_not_quiet_until_its_thread_has_told_of_an_operation,
 }
 
 #if defined(FILCH_HAVE_URING)
+/* ---- how close the thread stands by ---- */
+
+static bool all_sleep;
+
+/* As the look at workers, which sleep or do not. */
+static uint64_t
+tick_look(struct filch__reactor_host *host, uint64_t now_ns)
+{
+	(void)host;
+	(void)now_ns;
+	reactor.is_calm = all_sleep;
+	return (FILCH_NEVER);
+}
+
+static void
+expire_never(struct filch_timer *timer, struct filch__expired *expired)
+{
+	(void)timer;
+	(void)expired;
+	cr_assert_fail("its deadline is far");
+}
+
+/* How long after a deadline the thread wakes for it. */
+static uint64_t
+stands_by(void)
+{
+	struct filch__reactor_host host = { complete, tick_look };
+	struct filch__reactor_options options = {
+		.driver = FILCH_DRIVER_URING,
+		.shard_count = 1,
+		.ring_entries = FILCH_RING_ENTRIES_MIN,
+		.pool_threads_max = 1,
+	};
+	struct filch_timer timer;
+	uint64_t deadline_ns = filch_now() + UINT64_C(3600000000000);
+	uint64_t until_ns;
+
+	if (filch__reactor_init(&reactor, &host, &options) < 0) {
+		cr_skip("no io_uring here");
+	}
+	if (reactor.standby_ns == 0) {
+		filch__reactor_fini(&reactor);
+		cr_skip("here workers do not wake at their deadlines");
+	}
+	filch__timer_init(&timer, deadline_ns, expire_never);
+	filch__reactor_add_timer(&reactor.shards[0], &timer);
+	do {
+		sched_yield();
+		until_ns = filch__u64_load_seq_cst(&reactor.sleeping_until_ns);
+	} while (until_ns == 0 || until_ns == FILCH_NEVER);
+	cr_assert(filch__timers_remove(&timer));
+	filch__reactor_fini(&reactor);
+	return (until_ns - deadline_ns);
+}
+
+/* It would take the CPU from the tasks that the deadlines were for. */
+Test(reactor, leaves_deadlines_to_workers_that_sleep, .timeout = 60)
+{
+	all_sleep = true;
+	cr_assert_eq(stands_by(), FILCH__STANDBY_CALM_NS);
+}
+
+Test(reactor, stands_close_by_while_a_worker_is_awake, .timeout = 60)
+{
+	cr_assert_eq(stands_by(), FILCH__STANDBY_NS);
+}
+
 /* Whoever flushes between two entries cuts the chain that they may be. */
 static void
 fill_unseen(struct io_uring_sqe *sqe, unsigned index, void *arg)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whose turn on the CPU the reactor thread looks at when it wakes, and how
- * often, between two looks at the workers; no thread runs these.
+ * often, between two looks at the workers; and what those make of workers that
+ * sleep.  No thread runs these.
  */
 #include <criterion/criterion.h>
 
@@ -11,6 +12,7 @@
 
 #define NOW_NS      UINT64_C(1000000000)
 #define INTERVAL_NS 100000 /* as in executor/monitor.c */
+#define LOOK_NS     400000 /* the same: between two looks at workers */
 
 void __wrap_filch__thread_look_at_turn(uint32_t clock);
 
@@ -98,4 +100,32 @@ Test(tick, looks_at_nothing_where_the_monitor_sleeps)
 	executor.monitoring = 0;
 	tick(0);
 	cr_assert_eq(looks[0], 0);
+}
+
+/* A look at workers, of which so many sleep and the others have polled. */
+static void
+look_at(unsigned sleepers)
+{
+	filch__idle_init(&executor.idle, executor.worker_count);
+	for (unsigned i = 0; i < executor.worker_count; i++) {
+		filch__counter_add(&workers[i].counters.polls, 1);
+		if (i < sleepers) {
+			filch__idle_park(&executor.idle, i, false);
+		}
+	}
+	tick(LOOK_NS);
+	filch__idle_fini(&executor.idle);
+}
+
+Test(tick, is_calm_while_all_workers_sleep)
+{
+	look_at(2);
+	cr_assert(executor.reactor.is_calm);
+}
+
+Test(tick, is_calm_no_more_when_a_worker_is_awake)
+{
+	executor.reactor.is_calm = true;
+	look_at(1);
+	cr_assert_not(executor.reactor.is_calm);
 }
