@@ -50,6 +50,7 @@ struct filch__uring_shard {
 	int eventfd;                    /* (i) */
 	uint64_t eventfd_value;         /* the kernel's */
 	bool eventfd_armed;             /* (l) */
+	filch__u32 in_sleep;            /* (l) set, (w) cleared; in the ring */
 	/* what its own worker, and no other thread, calls the ring */
 	bool own_asked;     /* (w) the kernel, for a number */
 	unsigned own_fd;    /* (w) that, or the descriptor */
@@ -92,6 +93,15 @@ filch__uring_cq_is_empty(const struct filch__uring_shard *us)
 	return (filch__u32_load_acquire(us->ring.cq.ktail) ==
 	    filch__u32_load_relaxed(us->ring.cq.khead));
 	/* relaxed: if another thread reaps, it is its work */
+}
+
+/* What waits has room and no entry: the kernel takes none.  Lock held. */
+static inline bool
+filch__uring_is_held_up(const struct filch__uring_shard *us)
+{
+	/* relaxed: changed under the lock */
+	return (us->waiting.head != NULL &&
+	    filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max);
 }
 
 /* ---- driver_uring.c ---- */
@@ -183,12 +193,8 @@ void filch__uring_entry_fill(struct filch_op *op, struct io_uring_sqe *sqe);
 /* What the kernel wrote behind stat, as fields. */
 void filch__uring_stat_convert(struct filch_stat *stat);
 
-/* ---- uring_park.c; all but the first of the port (driver.h) ---- */
+/* ---- uring_park.c: of the port (driver.h) ---- */
 
-/* Have a wake complete an entry, unless there is no room.  Lock held. */
-void filch__uring_arm(struct filch__uring_shard *us);
-/* Another thread has reaped what a wake completes.  Lock held. */
-void filch__uring_wake_again(struct filch__uring_shard *us);
 void filch__uring_park(struct filch__shard *shard);
 void filch__uring_wake(struct filch__shard *shard);
 void filch__uring_wait(struct filch__reactor *reactor, uint64_t deadline_ns);

@@ -7,8 +7,11 @@
  *           any   -> EMPTY           the worker, awake
  * Orderings [UP1] all by seq_cst exchange: the worker that slept sees what the
  *           waker did, and a waker either finds it asleep or leaves NOTIFIED,
- *           which keeps it from sleeping.  Who reaps a wake for the worker only
- *           loads the word, acquire: after the exchange which made the wake.
+ *           which keeps it from sleeping.
+ *
+ * What a wake completes ends the sleep in the ring, and before Linux takes up
+ * that sleep it looks for completions: so other threads leave it to a worker
+ * that is in its sleep or on its way there (in_sleep).
  */
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -73,8 +76,9 @@ futex_wake(filch__u32 *word)
 	    SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
-void
-filch__uring_arm(struct filch__uring_shard *us)
+/* Have a wake complete an entry, unless there is no room.  Lock held. */
+static void
+eventfd_arm(struct filch__uring_shard *us)
 {
 	struct io_uring_sqe *sqe;
 
@@ -101,32 +105,13 @@ eventfd_add(const struct filch__uring_shard *us)
 }
 
 /*
- * The worker may be on its way to sleep, where it no longer looks at the word.
- * A wake that came before has been written to the eventfd once, and whoever
- * wakes now takes that for enough; so it is written again.
- */
-void
-filch__uring_wake_again(struct filch__uring_shard *us)
-{
-	filch__uring_arm(us);
-	/* [UP1] pairs with filch__uring_wake: its change came before the entry
-	 * that was reaped */
-	if (filch__u32_load_acquire(&us->park) == PARK_NOTIFIED) {
-		eventfd_add(us);
-	}
-}
-
-/*
  * The queue is full and the kernel took nothing from it just now: a wake would
  * not end the sleep, or what waits has room and no entry.  Lock held.
  */
 static bool
 ring_is_stuck(const struct filch__uring_shard *us)
 {
-	/* relaxed: changed under the lock */
-	return (!us->eventfd_armed ||
-	    (us->waiting.head != NULL &&
-		filch__u32_load_relaxed(&us->in_flight) < us->in_flight_max));
+	return (!us->eventfd_armed || filch__uring_is_held_up(us));
 }
 
 /*
@@ -231,8 +216,10 @@ filch__uring_park(struct filch__shard *shard)
 		how = PARK_FUTEX;
 	} else {
 		how = PARK_RING;
-		filch__uring_arm(us);
+		eventfd_arm(us);
 		is_stuck = ring_is_stuck(us);
+		/* relaxed: set under the lock, for who looks under it */
+		filch__u32_store_relaxed(&us->in_sleep, 1);
 	}
 	filch__lock_leave(&us->lock);
 	/* [UP1] pairs with filch__uring_wake */
@@ -250,6 +237,8 @@ filch__uring_park(struct filch__shard *shard)
 	}
 	/* [UP1] pairs with filch__uring_wake */
 	(void)filch__u32_exchange_seq_cst(&us->park, PARK_EMPTY);
+	/* relaxed: who sees it late leaves a wake to this reap */
+	filch__u32_store_relaxed(&us->in_sleep, 0);
 	while (filch__uring_reap(shard) > 0) {
 		continue;
 	}

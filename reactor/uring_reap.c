@@ -100,16 +100,41 @@ cq_post(struct filch__uring_shard *us, bool is_foreign)
 }
 
 /*
- * Another thread has reaped for the worker, and perhaps what a wake completes.
- * After the entries were released, or the kernel may have no room.  Lock held.
+ * How many of count entries another thread takes: what a wake has completed is
+ * to end the worker's sleep, which it may be about to begin.  Lock held.
+ */
+static unsigned
+foreign_share(
+    const struct filch__uring_shard *us, unsigned head, unsigned count)
+{
+	unsigned i;
+
+	/* relaxed: set under the lock */
+	if (filch__u32_load_relaxed(&us->in_sleep) == 0) {
+		return (count);
+	}
+	for (i = 0; i < count; i++) {
+		const struct io_uring_cqe *cqe =
+		    &us->ring.cq.cqes[(head + i) & us->ring.cq.ring_mask];
+
+		if ((cqe->user_data & FILCH__URING_TAG_MASK) ==
+		    FILCH__URING_EVENT) {
+			break;
+		}
+	}
+	return (i);
+}
+
+/*
+ * Hand over what reaping for the worker has published, for it may have gone to
+ * sleep before that was there.  What is refused nobody else would try again.
  */
 static void
-reaped_for_worker(struct filch__shard *shard, struct filch__uring_shard *us,
-    bool was_armed, unsigned count)
+flush_for_worker(struct filch__shard *shard, bool is_held_up)
 {
-	filch__counter_add(&shard->counters.rescued, count);
-	if (was_armed && !us->eventfd_armed) {
-		filch__uring_wake_again(us);
+	filch__uring_flush(shard);
+	if (is_held_up || filch__uring_pending(filch__uring_shard(shard)) > 0) {
+		filch__uring_wake(shard);
 	}
 }
 
@@ -127,7 +152,7 @@ filch__uring_reap(struct filch__shard *shard)
 	unsigned count;
 	unsigned plain = 0;
 	bool is_foreign = filch__shard_current != shard;
-	bool was_armed;
+	bool is_held_up;
 
 	if (filch__uring_cq_is_empty(us) && cq_held_back(us) == 0) {
 		return (0);
@@ -138,11 +163,14 @@ filch__uring_reap(struct filch__shard *shard)
 	if (cq_held_back(us) != 0) {
 		cq_post(us, is_foreign);
 	}
-	was_armed = us->eventfd_armed;
 	head = filch__u32_load_relaxed(us->ring.cq.khead); /* relaxed: lock */
 	/* [US1] acquire: the kernel wrote the entries before its tail */
 	tail = filch__u32_load_acquire(us->ring.cq.ktail);
 	count = tail - head < REAP_BATCH_MAX ? tail - head : REAP_BATCH_MAX;
+	if (is_foreign) {
+		count = foreign_share(us, head, count);
+		filch__counter_add(&shard->counters.rescued, count);
+	}
 	for (tail = head + count; head != tail; head++) {
 		const struct io_uring_cqe *cqe = &cqes[head & mask];
 		struct filch_op *op = cqe_plain(cqe);
@@ -169,17 +197,14 @@ filch__uring_reap(struct filch__shard *shard)
 	    &us->in_flight, filch__u32_load_relaxed(&us->in_flight) - plain);
 	/* [US1] release: the kernel may use the entries again */
 	filch__u32_store_release(us->ring.cq.khead, head);
-	if (is_foreign) {
-		reaped_for_worker(shard, us, was_armed, count);
-	}
 	if (us->waiting.head != NULL) {
 		filch__uring_issue(us);
 	}
 	filch__counter_add(&shard->counters.completions, count);
+	is_held_up = filch__uring_is_held_up(us);
 	filch__lock_leave(&us->lock);
 	if (is_foreign) {
-		/* the worker may have gone to sleep before these were there */
-		filch__uring_flush(shard);
+		flush_for_worker(shard, is_held_up);
 	}
 	filch__reactor_complete(shard->reactor, done);
 	hand_on(shard->reactor, refused);
