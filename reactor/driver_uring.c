@@ -170,6 +170,8 @@ uring_shard_open(
 	if (result < 0) {
 		return (result);
 	}
+	/* a child that touches it would take the parent's completions */
+	(void)io_uring_ring_dontfork(&us->ring);
 	us->eventfd = eventfd(0, EFD_CLOEXEC);
 	if (us->eventfd < 0) {
 		result = -errno;

@@ -6,10 +6,13 @@
  *
  * fork(2).  A child has none of the threads, so the executors of its parent
  * are dead in it: it must not call anything on them, their tasks, wakers or
- * operations, not even filch_executor_destroy().  It may create executors of
- * its own and use them like any process, exec, exit and _exit; a child forked
- * by a task may only exec or _exit, as its thread still counts as a worker.
- * The parent's executors do not notice.  Their descriptors are closed by exec.
+ * operations, not even filch_executor_destroy(), nor leave that to an atexit
+ * function or a destructor.  It may create executors of its own and use them
+ * like any process, exec, exit and _exit; a child forked by a task may only
+ * exec or _exit, as its thread still counts as a worker.  The parent's
+ * executors do not notice, and what is in flight goes on; only of O_DIRECT
+ * reads in flight open(2) has a warning.  Their descriptors are closed by exec,
+ * and else when the child ends.
  */
 #ifndef FILCH_EXECUTOR_H
 #define FILCH_EXECUTOR_H

@@ -3,6 +3,8 @@
  * What a forked child may do, and that its parent does not notice.
  */
 #include <dirent.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -92,6 +94,118 @@ Test(fork, a_child_may_exit_at_once)
 	cr_assert_eq(filch_task_join(&guest.task), 0);
 }
 
+/* A read that the kernel has, and the byte that it waits for. */
+struct waiting_read {
+	struct filch_task task;
+	struct filch_file file;
+	struct filch_op op;
+	char byte;
+	int writer;
+	int64_t result;
+};
+
+static enum filch_poll
+waiting_read_poll(struct filch_task *task)
+{
+	struct waiting_read *self =
+	    filch_container_of(task, struct waiting_read, task);
+
+	return (filch_op_poll(&self->op, task, &self->result));
+}
+
+static void
+waiting_read_start(struct waiting_read *self)
+{
+	struct filch_worker_stats stats[2];
+	int fds[2];
+
+	self->result = 0;
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(filch_file_init(&self->file, fds[0]), 0);
+	self->writer = fds[1];
+	filch_op_init_read(
+	    &self->op, &self->file, &self->byte, 1, FILCH_OFFSET_CURRENT);
+	filch_task_init(&self->task, waiting_read_poll, NULL);
+	cr_assert_eq(filch_executor_spawn_joinable(executor, &self->task), 0);
+	do {
+		sched_yield();
+		for (unsigned i = 0; i < 2; i++) {
+			cr_assert_eq(filch_executor_get_worker_stats(
+					 executor, i, &stats[i]),
+			    0);
+		}
+	} while (stats[0].in_flight + stats[1].in_flight == 0);
+}
+
+static void
+assert_read_goes_on(struct waiting_read *self)
+{
+	cr_assert_eq(write(self->writer, "x", 1), 1);
+	cr_assert_eq(filch_task_join(&self->task), 0);
+	cr_assert_eq(self->result, 1);
+	cr_assert_eq(self->byte, 'x');
+	close(self->writer);
+	close(self->file.fd);
+}
+
+static void
+child_exits(void)
+{
+	_exit(0);
+}
+
+static void
+child_executes(void)
+{
+	(void)execl("/bin/sh", "sh", "-c", "exit 0", (char *)NULL);
+	_exit(1);
+}
+
+static void
+child_is_killed(void)
+{
+	(void)raise(SIGKILL);
+}
+
+Test(fork, what_is_in_flight_goes_on_whatever_a_child_does)
+{
+	static void (*const ends[])(
+	    void) = { child_exits, child_executes, child_is_killed };
+
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct waiting_read read;
+		pid_t child;
+
+		waiting_read_start(&read);
+		child = fork();
+		if (child == 0) {
+			ends[i]();
+		}
+		cr_assert_eq(waitpid(child, NULL, 0), child);
+		assert_read_goes_on(&read);
+	}
+}
+
+/* As a destructor might, which the child runs when it exits. */
+Test(fork, a_child_that_destroys_an_executor_harms_itself_alone)
+{
+	struct waiting_read read;
+	pid_t child;
+
+	if (filch_executor_driver(executor) != FILCH_DRIVER_URING) {
+		cr_skip("here it shares nothing with its parent, and hangs");
+	}
+	waiting_read_start(&read);
+	child = fork();
+	if (child == 0) {
+		(void)signal(SIGSEGV, SIG_DFL);
+		filch_executor_destroy(executor);
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	assert_read_goes_on(&read);
+}
+
 static int
 child_with_its_own(void)
 {
@@ -150,6 +264,7 @@ Test(fork, a_child_outlives_the_executor_of_its_parent)
 
 struct forker {
 	struct filch_task task;
+	void (*ends)(void);
 	pid_t child;
 };
 
@@ -160,19 +275,30 @@ forker_poll(struct filch_task *task)
 
 	forker->child = fork();
 	if (forker->child == 0) {
-		_exit(0);
+		forker->ends();
 	}
 	return (FILCH_READY);
 }
 
-Test(fork, a_task_may_fork_a_child_that_exits)
+static void
+assert_a_task_may_fork(void (*ends)(void))
 {
-	struct forker forker = { .child = -1 };
+	struct forker forker = { .ends = ends, .child = -1 };
 
 	filch_task_init(&forker.task, forker_poll, NULL);
 	cr_assert_eq(filch_executor_block_on(executor, &forker.task), 0);
 	assert_child_exits_well(forker.child);
 	cr_assert(works(executor));
+}
+
+Test(fork, a_task_may_fork_a_child_that_exits)
+{
+	assert_a_task_may_fork(child_exits);
+}
+
+Test(fork, a_task_may_fork_a_child_that_executes)
+{
+	assert_a_task_may_fork(child_executes);
 }
 
 static int
