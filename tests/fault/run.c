@@ -80,6 +80,11 @@ FAULT_WRAP(int, io_uring_enter,
     (unsigned fd, unsigned submit, unsigned wait, unsigned flags,
 	sigset_t *mask),
     (fd, submit, wait, flags, mask), FAULT_NEGATIVE)
+/* To sleep until a deadline. */
+FAULT_WRAP(int, io_uring_enter2,
+    (unsigned fd, unsigned submit, unsigned wait, unsigned flags,
+	sigset_t *mask, size_t size),
+    (fd, submit, wait, flags, mask, size), FAULT_NEGATIVE)
 #endif
 
 /* All work comes out right; creating is left alone. */
@@ -94,6 +99,43 @@ endured_later(const struct fault_case *one, unsigned at)
 	work_all(executor);
 	filch_executor_destroy(executor);
 	fault_disarm();
+	fault_leak_end();
+}
+
+/* ---- a sleep in the ring until a deadline ---- */
+
+#define SLEEPS_UNTIL_MAX 4
+
+/* Reads that end at their deadline, until the worker has slept so often. */
+static void
+sleeps_until(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor *executor = NULL;
+	struct filch_file end;
+	struct filch_op op;
+	uint64_t left_ns = 1000000;
+	char byte;
+	int fds[2];
+
+	if (at > SLEEPS_UNTIL_MAX) {
+		return;
+	}
+	fault_leak_begin();
+	FAULT_EQUAL(work_create(one->driver, &executor), 0);
+	FAULT_EQUAL(pipe2(fds, O_CLOEXEC), 0);
+	FAULT_EQUAL(filch_file_init(&end, fds[0]), 0);
+	fault_arm(one->symbol, one->error, at, one->every);
+	do {
+		filch_op_init_read(&op, &end, &byte, 1, FILCH_OFFSET_CURRENT);
+		filch_op_set_deadline(&op, filch_now() + left_ns);
+		FAULT_EQUAL(work_op(executor, &op), -ETIMEDOUT);
+		left_ns *= 2; /* it came before the sleep, perhaps */
+	} while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) < at);
+	work_all(executor);
+	filch_executor_destroy(executor);
+	fault_disarm();
+	(void)close(fds[0]);
+	(void)close(fds[1]);
 	fault_leak_end();
 }
 
@@ -187,6 +229,46 @@ static void
 crowd_ends(const struct fault_case *one, unsigned at)
 {
 	crowd_run(one, at, false);
+}
+
+/*
+ * The entry that a wake completes has no room; the call after that takes all.
+ * Then the worker sleeps only when a wake ends its sleep.
+ */
+static void
+crowd_is_woken(const struct fault_case *one, unsigned at)
+{
+	struct filch_executor_options options = FILCH_EXECUTOR_OPTIONS_INIT;
+	struct filch_executor *executor = NULL;
+	struct work_sleeper errand = { .result = 0 };
+	struct crowd crowd;
+	unsigned i;
+
+	if (at > 1) {
+		return;
+	}
+	options.worker_count = 1;
+	options.driver = (enum filch_driver_kind)one->driver;
+	options.ring_entries = RING;
+	FAULT_EQUAL(filch_executor_create(&options, &executor), 0);
+	fault.burst = (unsigned)one->what;
+	fault_arm(one->symbol, one->error, at, one->every);
+	crowd_start(executor, &crowd, RING, FILCH_NEVER);
+	while (__atomic_load_n(&fault.calls, __ATOMIC_RELAXED) <=
+	    (unsigned)one->what) {
+		sched_yield();
+	}
+	filch_sleep_init(&errand.sleep, 0);
+	filch_task_init(&errand.task, work_sleeper_poll, NULL);
+	FAULT_EQUAL(filch_executor_block_on(executor, &errand.task), 0);
+	fault_disarm();
+	FAULT_EQUAL(write(crowd.ends[1].fd, "12345678", RING), RING);
+	FAULT_EQUAL(filch_task_join(&crowd.task), 0);
+	FAULT_EQUAL(crowd.failed, 0);
+	filch_executor_destroy(executor);
+	for (i = 0; i < RING; i++) {
+		FAULT_EQUAL(filch_op_result(&crowd.ops[i]), 1);
+	}
 }
 
 static void
@@ -384,6 +466,26 @@ static const struct fault_case cases[] = {
 	    work_endured, 0 },
 	{ "uring enters, storm", "io_uring_enter", EAGAIN, 2, URING,
 	    work_endured, 0 },
+	{ "uring sleeps until", "io_uring_enter2", EINTR, 0, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until", "io_uring_enter2", EAGAIN, 0, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until", "io_uring_enter2", EBUSY, 0, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until", "io_uring_enter2", ENOMEM, 0, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until, storm", "io_uring_enter2", EINTR, 2, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until, storm", "io_uring_enter2", EAGAIN, 2, URING,
+	    sleeps_until, 0 },
+	{ "uring sleeps until, never", "io_uring_enter2", EAGAIN, 1, URING,
+	    sleeps_until, 0 },
+	{ "uring full, woken", "io_uring_enter", EAGAIN, 0, URING,
+	    crowd_is_woken, 2 },
+	{ "uring full, woken", "io_uring_enter", EBUSY, 0, URING,
+	    crowd_is_woken, 2 },
+	{ "uring full, woken", "io_uring_enter", ENOMEM, 0, URING,
+	    crowd_is_woken, 2 },
 	{ "uring full, 2", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 2 },
 	{ "uring full, 3", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 3 },
 	{ "uring full, 4", "io_uring_enter", EAGAIN, 0, URING, crowd_ends, 4 },
