@@ -155,7 +155,8 @@ def read(field, row):
         found += [Contestant("filch map", [found[0].command + ["--map=1"]]),
                   Contestant("raw_mmap", [pread + ["--map=1"]])]
     if field.has("fio", "read"):
-        found += [_fio(field, row, engine) for engine in FIO_ENGINES]
+        engines = FIO_ENGINES if row.direct else (*FIO_ENGINES, "mmap")
+        found += [_fio(field, row, engine) for engine in engines]
     return found + _io_peers(field, row, "read", common + ["--lat=0"])
 
 

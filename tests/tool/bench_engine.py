@@ -164,6 +164,21 @@ class Engine(unittest.TestCase):
         self.assertIn("again: read hot QD 32 free: uv: does not say iops",
                       self.printed)
 
+    def test_fio_maps_what_is_hot_alone(self):
+        path = self.work / "path"
+        said = json.dumps({"fio version": "fio-5", "jobs": [
+            {"error": 0, "read": {"iops": 5, "total_ios": 5}}]})
+        self.program(path / "fio", f"echo '{said}'")
+        with mock.patch.dict(os.environ, PATH=f"{path}:{os.environ['PATH']}"):
+            self.assertEqual(self.bench("--quick", "--only=read",
+                                        "--peers=fio"), 0)
+        self.assertIn("fio mmap", self.programs("read hot QD 32 free"))
+        self.assertIn("--ioengine=mmap",
+                      self.chosen("fio mmap", "read hot QD 32 free"))
+        direct = self.programs("read direct QD 32 free")
+        self.assertIn("fio psync", direct)
+        self.assertNotIn("fio mmap", direct)
+
     def test_who_is_first_changes_and_odd_rounds_go_backwards(self):
         self.peer("rayon", answer())
         self.assertEqual(self.bench("--only=sched", "--rounds=3",
