@@ -181,13 +181,13 @@ def facts(options):
 
 def check(field, workload):
     """Reads whose every byte is compared, and writes of the same bytes if it
-    is mixed, once by each program that knows what the file holds; who is wrong
-    is left out."""
-    row = workloads.Row(workload, f"{workload} checked", (), depth=8)
+    is mixed, hot and past the cache, by each program that knows what the file
+    holds; who is wrong is left out."""
     wrong = {}
-    say(f"{row.name}: every byte, by each program")
-    for contestant in COMMANDS[workload](field, row):
-        if contestant.fio:
+    say(f"{workload}: every byte is checked, by each program")
+    for contestant in checked(field, workload):
+        name = contestant.label.split(" ")[0]
+        if name in wrong:
             continue
         try:
             found = run(contestant.command + ["--verify=1", "--size=16m",
@@ -196,11 +196,27 @@ def check(field, workload):
             if not found or found[0].get("errors") != 0:
                 raise Failed("read other bytes than were written")
         except (Failed, OSError) as error:
-            say(f"{row.name}: {contestant.label}: {error}")
-            wrong[contestant.label.split(" ")[0]] = str(error)
+            say(f"{workload} checked: {contestant.label}: {error}")
+            wrong[name] = str(error)
     field.peers = [peer for peer in field.peers if peer not in wrong]
     field.absent.update(wrong)
     return not {"filch", *targets.LIMITS} & wrong.keys()
+
+
+def checked(field, workload):
+    """Each program once hot, and once past the cache if that is known there:
+    raw_pread is past it at depth 1 alone."""
+    options = field.options
+    name = options.read_file if workload == "read" else \
+        options.mixed_files[True]
+    found = {}
+    for direct in (False, True) if file.takes_direct(name) else (False,):
+        for depth in (1, 8):
+            row = workloads.Row(workload, "", (), depth=depth, direct=direct)
+            found.update({(direct, one.label): one
+                          for one in COMMANDS[workload](field, row)
+                          if not one.fio})
+    return found.values()
 
 
 DESCRIPTION = """\

@@ -3,6 +3,7 @@
 to be hot, since the kernel drops cached pages behind one's back."""
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import resource
@@ -31,6 +32,17 @@ def make(field, size, lock, directory=None, by_page=False):
         with locked(made.fileno(), size, by_page) if lock \
                 else contextlib.nullcontext():
             yield made.name
+
+
+def takes_direct(name):
+    """Whether its file system knows O_DIRECT."""
+    try:
+        os.close(os.open(name, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
 
 
 def settle(name):

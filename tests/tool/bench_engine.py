@@ -43,6 +43,8 @@ class Engine(unittest.TestCase):
             stack.enter_context(mock.patch.object(
                 module, "PEER_BIN", self.peers))
         stack.enter_context(mock.patch.object(engine, "BLOCK", 4096))
+        stack.enter_context(mock.patch.object(
+            engine.file, "takes_direct", lambda _: True))
         stack.enter_context(mock.patch.object(engine, "busy_share", float))
         stack.enter_context(mock.patch.object(
             report.Report, "plots", lambda *_: []))
@@ -207,6 +209,32 @@ class Engine(unittest.TestCase):
         self.assertIn("\nTook no part: compio: read other bytes",
                       self.printed)
         self.assertEqual(len(self.runs("monoio")), 1)
+
+    def test_what_is_read_past_the_cache_is_checked_too(self):
+        self.peer("glommio", 'case "$*" in *direct=1*verify*) echo "byte 5 '
+                  f'differs" >&2; exit 1;; esac; {answer(iops=1000)}')
+        self.program(self.own / "raw_pread",
+                     f'echo "$@" >>"{self.work}/raw_pread.runs"\n{answer()}')
+        self.assertEqual(self.bench("--quick", "--only=read",
+                                    "--peers=glommio"), 0)
+        self.assertNotIn("glommio", self.programs("read hot QD 32 free"))
+        self.assertIn("\nTook no part: glommio: glommio: exit 1: byte 5 "
+                      "differs", self.printed)
+        for name in "glommio", "raw_pread":
+            checked = [line for line in self.runs(name)
+                       if "--verify=1" in line and "--map" not in line]
+            self.assertEqual([("--direct=0" in line, "--direct=1" in line)
+                              for line in checked],
+                             [(True, False), (False, True)])
+
+    def test_past_the_cache_nothing_is_checked_where_that_is_unknown(self):
+        self.peer("glommio", 'case "$*" in *direct=1*) exit 1;; esac; '
+                  + answer())
+        with mock.patch.object(engine.file, "takes_direct", lambda _: False):
+            self.bench("--quick", "--only=read", "--peers=glommio")
+        self.assertIn("glommio", self.programs("read hot QD 32 free"))
+        self.assertIn("again: read direct QD 1 free: glommio: exit 1",
+                      self.printed)
 
     def test_a_peer_that_crashes_is_told_and_not_tried_again(self):
         self.peer("rayon", "kill -SEGV $$")
