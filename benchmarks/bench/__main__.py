@@ -15,7 +15,7 @@ import time
 from . import counts, file, kept, peers, targets, workloads
 from .contestants import COMMANDS, PEERS, Field, fio_run, missing
 from .progress import Progress, say
-from .report import Report, aligned
+from .report import Report, aligned, rounds_of
 from .runner import (BLOCK, PATIENCE_S, ROOT, Failed, Refused, Samples,
                      busy_share, commit, cpu_model, file_system, machine, run,
                      words)
@@ -176,7 +176,8 @@ def facts(options):
             "kernel": f"{platform.system()} {platform.release()}",
             "file_system": file_system(options.directory),
             "seed": options.seed, "workers": options.workers,
-            "quick": options.quick}
+            "quick": options.quick, "rounds": options.rounds,
+            "runtime": options.seconds}
 
 
 def check(field, workload):
@@ -377,12 +378,9 @@ def take_part(field, options, directory, stem):
 
 def head(options, begun):
     """What stands above the table."""
-    rounds = "one round" if options.rounds == 1 else \
-        f"medians (smallest..largest) of {options.rounds} alternated rounds"
-    timed = f", reads and writes for {options.seconds} s each" \
-        if {"read", "mixed"} & set(options.only) else ""
+    rounds = rounds_of(options.rounds, options.seconds, options.only)
     command = shlex.join(["scripts/bench", *sys.argv[1:]])
-    return (f"{machine()}; {options.workers} workers; {rounds}{timed}; load "
+    return (f"{machine()}; {options.workers} workers; {rounds}; load "
             f"{begun:.2f} before: `{command}`.")
 
 

@@ -5,13 +5,14 @@ import math
 import statistics
 
 from . import workloads
-from .report import Report
+from .report import Report, rounds_of
 from .runner import Failed, Samples
 
 # Less than this is never called a fall, however steady the rounds were.
 TOLERANCE = 0.1
 # Where two runs differ in one of these they hardly tell of filch.
-ALIKE = ("cpu", "cores", "kernel", "file_system", "workers", "quick")
+ALIKE = ("cpu", "cores", "kernel", "file_system", "workers", "quick",
+         "rounds", "runtime")
 
 
 def load(path):
@@ -41,18 +42,25 @@ def load(path):
 def head(path, report):
     """Where and when it was measured."""
     facts = report.facts
-    if None in facts.values():
+    if not all(facts.get(key) for key in ("begun", "commit", "cores", "cpu",
+                                          "kernel", "workers")):
         return f"{path}."
+    # Old results do not tell.
+    rounds = "; " + rounds_of(facts["rounds"], facts["runtime"],
+                              {line[0] for line in report.lines}) \
+        if facts["rounds"] else ""
     return (f"{path}: {facts['begun']}, {facts['commit']}, "
             f"{facts['cores']} x {facts['cpu']}, {facts['kernel']}; "
-            f"{facts['workers']} workers.")
+            f"{facts['workers']} workers{rounds}.")
 
 
 def unlike(before, now):
     """In what the runs differ besides filch."""
-    return [f"{key}: {before.facts.get(key)} then, {now.facts.get(key)} now"
-            for key in ALIKE if before.facts.get(key) is not None
-            and before.facts[key] != now.facts.get(key)]
+    pairs = [(key, before.facts.get(key), now.facts.get(key))
+             for key in ALIKE]
+    return [f"{key}: {then} then, {at_last} now"
+            for key, then, at_last in pairs
+            if None not in (then, at_last) and then != at_last]
 
 
 def spread(report, name, figure, own):

@@ -10,17 +10,29 @@ from .workloads import value
 # Values further apart than this are drawn to a logarithmic scale.
 APART = 20
 KINDS = ("open", "hot", "direct", "free", "pinned")  # of rows, a plot each
-LEGEND = """\
+BOLD = """\
 Bold: the best of a row.  less, more: what is better.  x filch: a program's
-median divided by filch's.  k/s: thousands of operations a second.  QD:
-operations in flight for each worker.  hot: from memory.  direct: past the
-cache (O_DIRECT).  open: operations are due at a rate, else one follows
-another.  op_fdatasync: each sync an operation of its own, as with the peers,
-where filch itself shares them.  map: read through a mapping of the file, which
-is known to be hot.  raw_uring, raw_pread, raw_mmap, plain thread: limits, no
-executors.  free: workers where the system puts them.  pinned: each on a CPU of
-its own."""
+median divided by filch's."""
+ITALICS = "In italics: limits, no executors."
+LEGEND = """\
+Of two rounds the median is their mean.  k/s: thousands of operations a second;
+k/s of 20: of the 20 that are due.  QD: operations in flight for each worker.
+hot: from memory.  direct: past the cache (O_DIRECT).  open: operations are due
+at a rate, else one follows another.  op_fdatasync: each sync an operation of
+its own, as with the peers, where filch itself shares them.  map: read through
+a mapping of the file, which is known to be hot; so do raw_mmap and fio mmap,
+all others read by system calls.  raw_uring, raw_pread, raw_mmap, plain thread:
+limits, no executors.  free: workers where the system puts them.  pinned: each
+on a CPU of its own."""
 LINE = 18  # pixels a bar of a plot, and a heading
+
+
+def rounds_of(rounds, runtime, names):
+    """How often it was measured, and how long if it was for a time."""
+    text = "one round" if rounds == 1 else \
+        f"medians (smallest..largest) of {rounds} alternated rounds"
+    return text + (f", reads and writes for {runtime} s each"
+                   if {"read", "mixed"} & set(names) else "")
 
 
 def aligned(text):
@@ -120,8 +132,9 @@ class Report:
             label != "filch", not label.startswith("filch")))
 
     def markdown(self, head):
-        text = [head, LEGEND, "", "| row | figure | program | median (spread) "
-                "| x filch |", "|---|---|---|---|---|"]
+        text = [head, BOLD, LEGEND, "",
+                "| row | figure | program | median (spread) | x filch |",
+                "|---|---|---|---|---|"]
         for _, name, figure, labels in self.lines:
             best = self.best(name, figure, labels)
             better = "more" if figure.more else "less"
@@ -139,8 +152,9 @@ class Report:
 
     def brief(self):
         """A line for each figure of a row; limits in italics."""
-        text = ["| row | figure | filch (smallest..largest) | the others, best "
-                "first |", "|---|---|---|---|"]
+        text = [ITALICS, LEGEND, "",
+                "| row | figure | filch (smallest..largest) "
+                "| the others, best first |", "|---|---|---|---|"]
         before = None
         for _, name, figure, labels in self.lines:
             keys = {label: self.key(name, figure, label) for label in labels}

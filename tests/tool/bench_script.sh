@@ -28,6 +28,7 @@ for bench in spawn_many_worker spawn_many_remote_idle chained_spawn \
 			"$work/out" || fail "no row for $bench, $where"
 	done
 done
+grep -q 'workers; one round; load' "$work/out" || fail "no word of the rounds"
 ! grep -q 'best of the others' "$work/out" || fail "targets without others to judge by"
 jq -es 'length == 14 and all(.found.ns_per_op > 0 and .seed == 1
 	and (.cpu | length) > 0 and .cores > 0 and (.kernel | length) > 0
@@ -50,6 +51,17 @@ grep -q '^| sched pinned skynet_1M | ns | peer | .* | 1.00 | ' "$work/out" ||
 	fail "--table: no targets"
 grep -q "^| the scheduler's ns | every peer | .* | 1.00 | [0-9]* of 14 |$" \
 	"$work/out" || fail "--table: no line for all rows of a target"
+! grep -q 'then,' "$work/err" || fail "--against: differs from itself"
+# How often it was measured is told, and what was kept without that is read.
+jq -c '.rounds = 2' "$work/before" >"$work/twice"
+run 0 --table="$work/twice" --against="$work/before"
+grep -q 'workers; medians .* of 2 alternated rounds\.$' "$work/out" ||
+	fail "--table: no word of the rounds"
+grep -q 'rounds: 1 then, 2 now' "$work/err" || fail "--against: other rounds"
+jq -c 'del(.rounds, .runtime)' "$work/before" >"$work/old"
+run 0 --table="$work/old" --against="$work/before"
+grep -q '; 2 workers\.$' "$work/out" || fail "--table: old results"
+! grep -q 'then,' "$work/err" || fail "--against: of rounds that nobody knows"
 run 1 --table="$work/after" --against="$work/before"
 grep -q 'sched free skynet_1M: ns: 200 % worse' "$work/err" ||
 	fail "--against: says nothing of skynet_1M"
@@ -133,6 +145,7 @@ END
 grep ' of 1 |$' "$work/out" | diff "$work/targets" - ||
 	fail "--table: other targets"
 run 0 --table="$work/units" --brief
+grep -q 'QD: operations in flight' "$work/out" || fail "--brief: no legend"
 grep -qF '| wake task free | p50 us | 1.50 | compio 3.00 |' "$work/out" ||
 	fail "--brief: no row of the first figure"
 grep -qF '|  | p99.9 us | 3.50 | compio 0.350 |' "$work/out" ||
