@@ -83,6 +83,11 @@ impl Slab {
         buffer.fill(0x5a); /* touches the pages */
         buffer
     }
+
+    /// What is resident of it.
+    pub fn taken_bytes(&self) -> usize {
+        self.taken.iter().filter(|taken| taken.load(Relaxed)).count() * self.size
+    }
 }
 
 impl std::ops::Deref for Buffer {

@@ -59,8 +59,6 @@ pub struct Job {
     shards: Vec<Shard>,
     main: Thread,
     slab: Slab,
-    /// Resident before there was a runtime.
-    memory: u64,
 }
 
 /// The sequence of operations of one slot.
@@ -76,6 +74,7 @@ pub struct Slot {
 struct Outcome {
     elapsed_ns: u64,
     cpu_ns: u64,
+    /// Of all operations in flight.
     memory: u64,
 }
 
@@ -117,7 +116,6 @@ impl Job {
             shards: (0..THREADS_MAX).map(|_| Shard::default()).collect(),
             main: std::thread::current(),
             slab: Slab::new(options.slots(), options.bs),
-            memory: anonymous_bytes(),
         }))
     }
 
@@ -159,6 +157,8 @@ impl Job {
 
     /// Start lets all slots begin.  Returns when the last is done.
     fn measure(&self, start: impl FnOnce()) -> Outcome {
+        // The runtime's own, which is up, is no part of what operations cost.
+        let resident = anonymous_bytes();
         let (cpu, begin) = (cpu_ns(), now_ns());
         let deadline = begin + self.options.runtime_ns;
 
@@ -167,12 +167,18 @@ impl Job {
         while self.slots_left.load(Acquire) != 0 && now_ns() < deadline {
             std::thread::park_timeout(Duration::from_nanos(deadline.saturating_sub(now_ns())));
         }
-        let memory = anonymous_bytes().saturating_sub(self.memory);
+        let memory = anonymous_bytes().saturating_sub(resident + self.own_bytes());
         self.stop.store(true, Relaxed);
         while self.slots_left.load(Acquire) != 0 {
             std::thread::park_timeout(Duration::from_millis(1));
         }
         Outcome { elapsed_ns: now_ns() - begin, cpu_ns: cpu_ns() - cpu, memory }
+    }
+
+    /// What is the benchmark's: the slots, and the buffers of those that read
+    /// into ours.
+    fn own_bytes(&self) -> u64 {
+        (self.options.slots() * size_of::<Slot>() + self.slab.taken_bytes()) as u64
     }
 
     /// Measure, and print the line.
@@ -240,8 +246,7 @@ impl Job {
         line.number("errors", 0);
         line.number("mismatches", 0);
         line.real("seconds", seconds, 3);
-        let each = outcome.memory as f64 / options.slots() as f64 - options.bs as f64;
-        line.real("bytes_per_read", each.max(0.0), 0);
+        line.real("bytes_per_read", outcome.memory as f64 / options.slots() as f64, 0);
         line.print();
     }
 

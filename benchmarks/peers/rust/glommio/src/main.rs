@@ -26,6 +26,18 @@ impl File {
         }
     }
 
+    /// Buffers are resident before the reads, whether or not the rings could
+    /// lock them.
+    fn touch_buffers(&self, options: &Options) {
+        if let File::Direct(file) = self {
+            let mut buffers: Vec<_> =
+                (0..options.iodepth).map(|_| file.alloc_dma_buffer(options.bs)).collect();
+            for buffer in &mut buffers {
+                buffer.as_bytes_mut().fill(0x5a);
+            }
+        }
+    }
+
     async fn read(&self, offset: u64, size: usize) -> std::io::Result<ReadResult> {
         match self {
             File::Direct(file) => file.read_at_aligned(offset, size).await,
@@ -64,6 +76,7 @@ fn worker(core: Core) {
 
     executor.run(async {
         let file = Rc::new(File::open(job).await);
+        file.touch_buffers(options);
         core.wait();
         let tasks: Vec<_> = core
             .slots()
