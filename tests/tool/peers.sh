@@ -29,6 +29,15 @@ transfers()
 		and .lat_ns.p50 > 0 and .lat_ns.max >= .lat_ns.p999' "$*"
 }
 
+# past_cache WORKLOAD ARGUMENT...: the same with O_DIRECT, where that is known.
+past_cache()
+{
+	if dd if=/dev/zero of=direct bs=4k count=1 oflag=direct 2>/dev/null; then
+		transfers "$@" --direct=1
+		holds '.direct == 1' "$* --direct"
+	fi
+}
+
 # mixed ARGUMENT...
 mixed()
 {
@@ -93,19 +102,26 @@ for path in "$peers"/*; do
 			for engine in blocking fs; do
 				reads --engine="$engine"
 				mixed --engine="$engine"
-			done ;;
+			done
+			past_cache read --engine=blocking
+			past_cache mixed --engine=blocking
+			run 2 read --engine=fs --direct=1 ;;
 		asio) sched; wakes
 			for contexts in shared each; do
 				reads --contexts="$contexts"
 				mixed --contexts="$contexts"
+				past_cache read --contexts="$contexts"
+				past_cache mixed --contexts="$contexts"
 			done
 			run 2 read --contexts=shared --workers=2 --iodepth=65 \
 				--size=1m
 			run 0 read --contexts=each --workers=2 --iodepth=128 \
 				--size=2m --number_ios=20000 ;;
-		go) sched; wakes; reads; mixed ;;
-		uv | compio | monoio) wakes; reads; mixed ;;
-		glommio) reads ;;
+		go) sched; wakes; reads; mixed
+			past_cache read; past_cache mixed ;;
+		uv | compio | monoio) wakes; reads; mixed
+			past_cache read; past_cache mixed ;;
+		glommio) reads; past_cache read ;;
 		rayon) sched ;;
 		esac
 	fi
