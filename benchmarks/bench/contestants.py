@@ -14,7 +14,7 @@ PEER_BIN = ROOT / "build/peers"
 FIO_ENGINES = ("io_uring", "libaio", "posixaio", "psync")
 
 # What a peer takes part in; tbb and fio come from Debian as they are, the
-# others are what benchmarks/peers/build makes.
+# others are what benchmarks/peers/build makes, with Debian's packages or not.
 PEERS = {
     "tbb": ("debian", {"sched"}),
     "fio": ("debian", {"read"}),
@@ -29,7 +29,7 @@ PEERS = {
     "go": ("build", {"sched", "read", "mixed", "wake", "memory"}),
 }
 PACKAGES = {"tbb": "libtbb-dev", "fio": "fio", "uv": "libuv1-dev",
-            "asio": "libasio-dev"}
+            "asio": "python3-pip"}
 
 
 @dataclasses.dataclass
@@ -114,13 +114,11 @@ def _io_peers(field, row, workload, common):
                 found.append(Contestant("uv ring", [command + ["--ring=1"]],
                                         [{"UV_USE_IO_URING": "1"}]))
         elif peer == "asio":
-            # Where nobody is stuck one for all is never better, and it
-            # loses completions where more are in flight.
-            few = field.options.workers * row.depth <= 128
-            ways = ("each", "shared") if workload == "mixed" and few \
-                else ("each",)
+            # Where nobody is stuck one for all is never better.
+            ways = ("each", "shared") if workload == "mixed" else ("each",)
+            ring = [PEER_BIN / "asio_ring"] + command[1:]
             found.append(Contestant(
-                "asio", [command + [f"--contexts={way}"] for way in ways]))
+                "asio", [ring + [f"--contexts={way}"] for way in ways]))
         elif peer.startswith("tokio"):
             # tokio::fs reads into memory of its own: no O_DIRECT.
             for engine in ("blocking",) if row.direct else ("fs", "blocking"):

@@ -61,7 +61,7 @@ def versions(peers):
                 command, text=True, stdout=subprocess.PIPE, check=False,
                 stderr=subprocess.DEVNULL).stdout.split("\n")[0]
     for peer in peers:
-        if peer in PACKAGES and peer != "uv" and \
+        if PEERS[peer][0] == "debian" and \
                 shutil.which("dpkg-query") is not None:
             found[peer] = subprocess.run(
                 ["dpkg-query", "-W", "-f", "${Version}", PACKAGES[peer]],

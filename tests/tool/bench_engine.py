@@ -134,7 +134,8 @@ class Engine(unittest.TestCase):
             f'"read {size}") {answer(iops)};;'
             for size, iops in sizes.items()) + f"\n*) {answer()};;\nesac")
         # More in a closed loop, and in an open one sooner.
-        self.peer("asio", f"""case "$*" in
+        self.peer("asio", answer())
+        self.peer("asio_ring", f"""case "$*" in
             *=shared*) {answer(iops=50, p99=1)};;
             *) {answer(iops=100, p99=9)};;
             esac""")
@@ -280,7 +281,7 @@ class Engine(unittest.TestCase):
         for label, reason in (
                 ("rayon", "error: no network"),
                 ("tokio_mimalloc", "error: no compiler"),
-                ("asio", "Debian's libasio-dev is not there")):
+                ("asio", "Debian's python3-pip is not there")):
             self.assertIn(f"\nTook no part: {label}: {reason}\n",
                           self.printed)
             self.assertIn(f"bench: left out: {label}: {reason}\n", self.said)

@@ -106,16 +106,16 @@ for path in "$peers"/*; do
 			past_cache read --engine=blocking
 			past_cache mixed --engine=blocking
 			run 2 read --engine=fs --direct=1 ;;
-		asio) sched; wakes
+		asio) sched; wakes ;;
+		asio_ring)
 			for contexts in shared each; do
 				reads --contexts="$contexts"
 				mixed --contexts="$contexts"
 				past_cache read --contexts="$contexts"
 				past_cache mixed --contexts="$contexts"
 			done
-			run 2 read --contexts=shared --workers=2 --iodepth=65 \
-				--size=1m
-			run 0 read --contexts=each --workers=2 --iodepth=128 \
+			# More than Asio takes off its ring at a time.
+			run 0 read --contexts=shared --workers=2 --iodepth=200 \
 				--size=2m --number_ios=20000 ;;
 		go) sched; wakes; reads; mixed
 			past_cache read; past_cache mixed ;;

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# benchmarks/peers/build, with stubs for cargo and cmake: what one peer cannot
+# benchmarks/peers/build, with stubs for cargo, pip and cmake: what one peer cannot
 # get keeps no other away, a fetch is tried twice, and it says why.
 # Arguments: filch, benchmarks/peers/build.
 # shellcheck source=tests/tool/common.sh
 . "$(dirname "$0")/common.sh"
-mkdir -p benchmarks/peers/rust benchmarks/peers/c stubs build/peers
+mkdir -p benchmarks/peers/rust benchmarks/peers/c/boost stubs build/peers
+echo "boost" >benchmarks/peers/c/boost/requirements.txt
 cp "$2" benchmarks/peers/build
 filch=$work/benchmarks/peers/build
 PATH=$work/stubs:$PATH
@@ -55,7 +56,17 @@ case $* in
 	;;
 esac
 END
-chmod +x stubs/cargo stubs/cmake
+# Pip, which gets the wheel at the third try.
+cat >stubs/python3 <<'END'
+#!/bin/sh
+echo boost >>"$work/wheels"
+if [ "$(grep -c boost "$work/wheels")" -lt 3 ]; then
+	echo "ERROR: no wheel" >&2
+	exit 1
+fi
+mkdir -p "$work/build/peers/boost"
+END
+chmod +x stubs/cargo stubs/cmake stubs/python3
 
 # not_built NAME REASON
 not_built()
@@ -78,7 +89,7 @@ for peer in rayon glommio; do
 done
 not_built compio "error: failed to get \`libc\`: no network"
 not_built monoio "it says nothing"
-not_built asio "-- asio is skipped: no Asio"
+not_built asio "ERROR: no wheel"
 printf '%s\n' compio compio monoio monoio rayon rayon glommio |
 	diff - fetched || fail "each fetch that failed is tried twice"
 
@@ -89,7 +100,10 @@ if ! command -v cargo >/dev/null; then
 	not_built rayon "cargo: command not found"
 fi
 
+run 1 asio
+not_built asio "-- asio is skipped: no Asio"
 asio=found
 export asio
 run 1 asio
 not_built asio "asio.cpp:5:1: error: odd"
+[ "$(grep -c boost wheels)" -eq 3 ] || fail "what was fetched is fetched again"

@@ -3,6 +3,7 @@
  * Asio's files, by its io_uring: a file object for each operation in flight,
  * because operations of one kind on one object run one after another.
  * --contexts=each: each thread has an io_context, and ring; shared: one for all.
+ * All buffers are registered with every ring.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <memory>
 #include <vector>
 
-#include <asio/random_access_file.hpp>
+#include <boost/asio/random_access_file.hpp>
 
 #include "arguments_cxx.hpp"
 #include "asio_peer.hpp"
@@ -42,13 +43,6 @@ struct job {
 	std::atomic<bool> over;
 };
 
-/*
- * Asio 1.22.1 takes so many completions at a time off a ring when told that
- * some came, and leaves the others until the next one comes.  When operations
- * end there may be no next one, and what is left would be waited for in vain.
- */
-#define IN_FLIGHT_MAX 128
-
 bool one_each;
 
 /* False when no operation is to be started any more. */
@@ -73,13 +67,14 @@ next(job &job, workload_place *place, workload_step *step)
 
 class slot {
 public:
-	slot(job &job, asio::io_context &context, char *buffer)
+	slot(job &job, asio::io_context &context,
+	    const asio::mutable_registered_buffer &buffer)
 	    : job_(job), file_(context), timer_(context), buffer_(buffer)
 	{
 		int fd = dup(job.given->fd);
 
 		if (fd < 0) {
-			peer_fail("asio", "dup", errno);
+			peer_fail("asio_ring", "dup", errno);
 		}
 		file_.assign(fd);
 	}
@@ -95,6 +90,12 @@ public:
 	}
 
 private:
+	char *
+	bytes() const
+	{
+		return static_cast<char *>(buffer_.data());
+	}
+
 	void
 	again()
 	{
@@ -114,22 +115,21 @@ private:
 		if (w.rate != 0) {
 			start_ns_ = place_.due_ns;
 		}
-		auto done = [this](asio::error_code error, size_t got) {
+		auto done = [this](error_code error, size_t got) {
 			finish(error, got);
 		};
 		if (step_.kind == KIND_READ) {
-			file_.async_read_some_at(step_.offset,
-			    asio::buffer(buffer_, w.block_size), done);
+			file_.async_read_some_at(step_.offset, buffer_, done);
 		} else if (step_.kind == KIND_WRITE) {
 			if (w.verify) {
-				workload_fill(&w, buffer_, step_.offset,
-				    w.block_size);
+				workload_fill(
+				    &w, bytes(), step_.offset, w.block_size);
 			}
 			file_.async_write_some_at(step_.offset,
-			    asio::buffer(buffer_, w.block_size), done);
+			    asio::const_registered_buffer(buffer_), done);
 		} else {
 			/* Asio has no asynchronous sync. */
-			asio::error_code error;
+			error_code error;
 
 			file_.sync_data(error);
 			finish(error, 0);
@@ -142,14 +142,14 @@ private:
 	{
 		timer_.expires_at(asio::steady_timer::time_point(
 		    std::chrono::nanoseconds(until_ns)));
-		timer_.async_wait([this](asio::error_code) {
+		timer_.async_wait([this](error_code) {
 			start_ns_ = workload_now_ns();
 			again();
 		});
 	}
 
 	void
-	finish(asio::error_code error, size_t got)
+	finish(error_code error, size_t got)
 	{
 		const struct workload &w = *job_.given;
 		lane &lane = job_.lanes[workers::index()];
@@ -161,7 +161,7 @@ private:
 		    ++lane.ended % WORKLOAD_CLOCK_INTERVAL == 0) {
 			lane.now_ns = workload_now_ns();
 		}
-		workload_account(&w, lane.stats, &step_, buffer_, result,
+		workload_account(&w, lane.stats, &step_, bytes(), result,
 		    lane.now_ns - start_ns_);
 		start_ns_ = w.verify ? workload_now_ns() : lane.now_ns;
 		again();
@@ -170,7 +170,7 @@ private:
 	job &job_;
 	asio::random_access_file file_;
 	asio::steady_timer timer_;
-	char *buffer_;
+	asio::mutable_registered_buffer buffer_;
 	workload_place place_{};
 	workload_step step_{};
 	uint64_t start_ns_ = 0;
@@ -197,7 +197,7 @@ private:
 		    std::chrono::nanoseconds(w.stuck_every_ns));
 		job_.stuck_turns++;
 		workload_compute(w.stuck_ns);
-		timer_.async_wait([this](asio::error_code) { turn(); });
+		timer_.async_wait([this](error_code) { turn(); });
 	}
 
 	job &job_;
@@ -206,34 +206,51 @@ private:
 
 using memory = std::unique_ptr<char, decltype(&free)>;
 
+using registration = asio::buffer_registration<asio::mutable_buffer>;
+
+registration
+register_all(asio::io_context &context, char *buffers, size_t size)
+{
+	try {
+		return asio::register_buffers(
+		    context, asio::mutable_buffer(buffers, size));
+	} catch (const boost::system::system_error &error) {
+		peer_fail("asio_ring", "buffers", error.code().value());
+	}
+}
+
 int
 drive(job &job, workload_outcome *ret_outcome)
 {
 	const struct workload &w = *job.given;
 	size_t count = size_t{ w.workers } * w.iodepth;
-	memory buffers(static_cast<char *>(
-			   aligned_alloc(4096, count * w.block_size)),
-	    &free);
+	size_t size = count * w.block_size;
+	memory buffers(static_cast<char *>(aligned_alloc(4096, size)), &free);
 	std::vector<std::unique_ptr<slot>> slots;
 	unsigned contexts = one_each ? w.workers : 1;
 
-	if (count / contexts > IN_FLIGHT_MAX) {
-		peer_refuse("asio", "--iodepth",
-		    "must leave an io_context 128 operations at most");
-	}
 	if (buffers == nullptr) {
 		return workload_complain(&w, "buffers", ENOMEM);
 	}
 	/* Touches the pages, and gives writes something to write. */
-	workload_fill(&w, buffers.get(), 0, count * w.block_size);
+	workload_fill(&w, buffers.get(), 0, size);
 	{
 		workers pool(w.workers, contexts, w.pin);
+		std::vector<registration> registered;
 		std::unique_ptr<stuck> computing;
 
+		for (unsigned i = 0; i < contexts; i++) {
+			registered.push_back(register_all(
+			    pool.context(i), buffers.get(), size));
+		}
 		for (size_t i = 0; i < count; i++) {
+			unsigned at = static_cast<unsigned>(i % contexts);
+
 			slots.push_back(std::make_unique<slot>(job,
-			    pool.context(static_cast<unsigned>(i)),
-			    buffers.get() + i * w.block_size));
+			    pool.context(at),
+			    asio::buffer(
+				registered[at][0] + i * w.block_size,
+				w.block_size)));
 		}
 		uint64_t cpu_ns = workload_cpu_ns();
 		uint64_t start_ns = workload_now_ns();
@@ -288,8 +305,8 @@ file(const char *workload)
 	const char *contexts = peer_option("contexts");
 
 	one_each = contexts == nullptr || strcmp(contexts, "shared") != 0;
-	workload_program program{ "asio", run,
-		const_cast<char *>(peer_who("asio", version, workload)),
+	workload_program program{ "asio_ring", run,
+		const_cast<char *>(peer_who("asio_ring", version, workload)),
 		false };
 	return workload_main(&program, peer_argc, peer_argv);
 }

@@ -16,9 +16,7 @@
 #include <optional>
 #include <vector>
 
-#ifdef ASIO_HAS_IO_URING
-#include <asio/random_access_file.hpp>
-#endif
+#include <boost/asio/random_access_file.hpp>
 
 #include "asio_peer.hpp"
 
@@ -56,7 +54,6 @@ park_on_timer()
 	co_await timer.async_wait(token());
 }
 
-#ifdef ASIO_HAS_IO_URING
 /* A file object, since operations on one run one after another. */
 coroutine
 read_silence(int silent)
@@ -75,7 +72,6 @@ read_silence(int silent)
 	    0, asio::buffer(&buffer, sizeof(buffer)), token());
 	peer_fail("asio", "a read ended", 0);
 }
-#endif
 
 /* Spawns all of them on a worker, and reports when they wait. */
 template <typename Make>
@@ -107,7 +103,7 @@ struct idle_executor {
 	    : pool(a.workers, 1, a.pin),
 	      timer(pool.context(0), std::chrono::hours(1))
 	{
-		timer.async_wait([](asio::error_code) {});
+		timer.async_wait([](error_code) {});
 	}
 
 	workers pool;
@@ -146,14 +142,12 @@ memory(wake_arguments &a)
 		measure(a, 0, [&](unsigned i) { return park(wakers[i]); });
 	} else if (strcmp(a.bench, "parked_timer") == 0) {
 		measure(a, 0, [](unsigned) { return park_on_timer(); });
-#ifdef ASIO_HAS_IO_URING
 	} else if (strcmp(a.bench, "flight") == 0) {
 		int silent = eventfd(0, EFD_CLOEXEC);
 
 		a.tasks = std::min<unsigned>(a.tasks, WAKE_FLIGHT_MAX);
 		measure(a, sizeof(uint64_t),
 		    [=](unsigned) { return read_silence(silent); });
-#endif
 	}
 }
 

@@ -11,11 +11,14 @@
 #include <thread>
 #include <vector>
 
-#include <asio.hpp>
+#include <boost/asio.hpp>
 
 #include "peer.h"
 
 namespace peer {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
 
 extern const char *const version;
 

@@ -91,7 +91,7 @@ eventfd_run(workers &pool, const wake_arguments &a, delays &delays)
 	uint64_t got = 0;
 	std::function<void()> receive = [&] {
 		descriptor.async_read_some(asio::buffer(&got, sizeof(got)),
-		    [&](asio::error_code error, size_t) {
+		    [&](error_code error, size_t) {
 			    if (!error) {
 				    delays.arrive();
 				    receive();
@@ -129,7 +129,7 @@ timer_run(workers &pool, const wake_arguments &a, delays &delays)
 	std::function<void()> wait = [&] {
 		timer.expires_after(
 		    std::chrono::nanoseconds(peer_delay_ns(&random)));
-		timer.async_wait([&](asio::error_code) {
+		timer.async_wait([&](error_code) {
 			delays.add(static_cast<uint64_t>(
 			    std::chrono::nanoseconds(
 				std::chrono::steady_clock::now() -
@@ -171,7 +171,7 @@ task_run(workers &pool, const wake_arguments &a, delays &delays)
 	std::atomic<bool> over{ false };
 	std::function<void()> wait = [&] {
 		timer.expires_after(std::chrono::nanoseconds(PEER_PAUSE_NS));
-		timer.async_wait([&](asio::error_code) {
+		timer.async_wait([&](error_code) {
 			delays.send();
 			asio::defer(pool.context(0), [&] {
 				delays.arrive();
@@ -208,7 +208,7 @@ idle(workers &pool, const wake_arguments &a)
 {
 	asio::steady_timer timer(pool.context(0), std::chrono::hours(1));
 
-	timer.async_wait([](asio::error_code) {});
+	timer.async_wait([](error_code) {});
 	wake_report_idle("asio", version, &a);
 }
 
