@@ -305,7 +305,7 @@ op_read_inline(struct filch__shard *shard, struct filch_op *op)
 		return (false);
 	}
 	shard->reads++;
-	/* a copy from a mapping is cheaper than any system call shared */
+	/* copies need no system call to share, nor do reads that lead there */
 	if (op->priv.file->priv.mapping == NULL) {
 		if (shard->gathering) {
 			shard->waits++;

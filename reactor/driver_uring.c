@@ -235,7 +235,10 @@ filch__uring_flush(struct filch__shard *shard)
 	}
 }
 
-/* True on the threads that live as long as the ring and take no signals. */
+/*
+ * True on the threads that live as long as the ring, which no signal of others
+ * interrupts.
+ */
 bool
 filch__uring_may_hand_over(const struct filch__uring_shard *us)
 {

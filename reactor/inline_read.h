@@ -13,7 +13,8 @@
  *            the trust.  Pages lost meanwhile make the worker wait for the
  *            disk in INLINE_PROBE reads at most, more or less; the reactor's
  *            monitor looks after what else it had to do.  A file that is mapped
- *            is copied from its mapping (mapping.h) and probed less often.
+ *            is copied from its mapping (mapping.h), and probed in one read of
+ *            INLINE_PROBE_MAPPED.
  *   never    the file system or the system has no RWF_NOWAIT: not tried, unless
  *            the file is mapped; then its user is believed.
  * The counters are estimates: they are shared by all workers and an update may

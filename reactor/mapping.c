@@ -28,25 +28,40 @@ static FILCH__THREAD_LOCAL sigjmp_buf *volatile rescue
 static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
 static struct sigaction handled_before; /* written once, before the handler */
 
+/* True of a fault of this thread; else somebody has sent the signal. */
+static bool
+is_fault(const siginfo_t *info)
+{
+	/* SI_USER and its like are at most 0 on Linux, above all on BSD */
+	return (info->si_code > 0 && (SI_USER <= 0 || info->si_code < SI_USER));
+}
+
 static void
 pass_on(int signal, siginfo_t *info, void *context)
 {
+	bool by_default = handled_before.sa_handler == SIG_DFL;
+	bool ignored = handled_before.sa_handler == SIG_IGN;
+
+	if (ignored && !is_fault(info)) {
+		return;
+	}
+	if (by_default || ignored) {
+		/* a fault comes back at once, and then ends the program */
+		(void)sigaction(signal, &handled_before, NULL);
+		if (!is_fault(info)) {
+			(void)raise(signal);
+		}
+		return;
+	}
+	if ((handled_before.sa_flags & (int)SA_RESETHAND) != 0) {
+		struct sigaction once = { .sa_handler = SIG_DFL };
+
+		(void)sigaction(signal, &once, NULL);
+	}
 	if ((handled_before.sa_flags & SA_SIGINFO) != 0) {
 		handled_before.sa_sigaction(signal, info, context);
-		return;
-	}
-	if (handled_before.sa_handler == SIG_IGN && info->si_code <= 0) {
-		return;
-	}
-	if (handled_before.sa_handler != SIG_DFL &&
-	    handled_before.sa_handler != SIG_IGN) {
+	} else {
 		handled_before.sa_handler(signal);
-		return;
-	}
-	/* a fault comes back at once, and then ends the program */
-	(void)sigaction(signal, &handled_before, NULL);
-	if (info->si_code <= 0) {
-		(void)raise(signal);
 	}
 }
 
@@ -55,8 +70,7 @@ on_bus_error(int signal, siginfo_t *info, void *context)
 {
 	sigjmp_buf *place = rescue;
 
-	/* not one that somebody has sent */
-	if (place != NULL && info->si_code > 0) {
+	if (place != NULL && is_fault(info)) {
 		rescue = NULL;
 		/* the jump does not: saving it is a system call a read */
 		(void)pthread_sigmask(SIG_SETMASK,
@@ -108,13 +122,16 @@ filch__mapping_close(struct filch_file *file)
 	file->priv.mapping_size = 0;
 }
 
+/* Not inlined: plain accesses could move past the changes of rescue. */
 static FILCH__NOINLINE void
 copy(const struct iovec *iov, int buffers, const char *source)
 {
 	int i;
 
 	for (i = 0; i < buffers; i++) {
-		memcpy(iov[i].iov_base, source, iov[i].iov_len);
+		if (iov[i].iov_len > 0) { /* else it may have no address */
+			memcpy(iov[i].iov_base, source, iov[i].iov_len);
+		}
 		source += iov[i].iov_len;
 	}
 }

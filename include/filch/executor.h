@@ -80,7 +80,10 @@ struct filch_executor_options {
 	 * are long, it looks about twice a millisecond.
 	 */
 	unsigned event_interval;
-	/* Never read on the worker itself what the page cache may have. */
+	/*
+	 * Never read on the worker itself what the page cache may have, nor
+	 * from a mapping.
+	 */
 	bool inline_io_off;
 };
 

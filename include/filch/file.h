@@ -45,7 +45,8 @@ struct filch_alignment {
 /*
  * Wrap a descriptor that the caller opened, and look at its kind and flags
  * (fstat(2), fcntl(2)).  The caller still owns fd: closing it remains his, or
- * a close operation's.  A file that is no longer needed needs no ending.
+ * a close operation's.  A file that is no longer needed needs no ending, but
+ * what was registered or mapped is to be undone.
  *
  * Returns  0; -EBADF fd is not open.
  * Memory   what *file held before does not matter.
@@ -89,28 +90,38 @@ FILCH_API void filch_file_unregister(
 
 /*
  * Have file, a hot one, read through a mapping of it (mmap(2)): a read is then
- * a copy on the worker, without a system call, at less than half of pread's
- * cost.  It is for files that stay in the page cache, or are locked there; a
- * page that is not makes the worker wait for the disk.  Reads go so that lie
- * within what the file was when it was mapped, and, where the system can tell
- * (Linux), as long as its pages prove to be cached; others, and those with
- * FILCH_OP_NO_INLINE, as if it were not mapped.  Writes through this or any
- * descriptor are seen.
+ * a copy on the worker, without a system call, at about half of pread's cost.
+ * It is for files that stay in the page cache, or are locked there; a page that
+ * is not makes the worker wait for the disk.  Reads go so that lie within what
+ * the file was when it was mapped, as long as its pages prove to be cached; the
+ * system is asked for that in one of 64 reads, or, where it cannot tell (Linux
+ * can on most file systems), file is believed to be.  Never those with
+ * FILCH_OP_NO_INLINE, nor with inline_io_off.  A buffer that cannot be written
+ * is a fault of the program's, not -EFAULT.
+ *
+ * Writes by other descriptors are seen as far as the file system keeps its
+ * mappings up to date: local ones do, but not overlayfs for a file that it
+ * copies for its first writer, nor NFS for those of other hosts.
  *
  * The file is not to become shorter.  If it does all the same, reads of whole
  * pages past its end are noticed and end as they should, but in the last page
  * zeros are read up to its end.  So is what the disk cannot read: both raise
- * SIGBUS, for which there is a handler of filch's from the first call on.  It
- * passes on what is not filch's to the handler there was; one that a program
- * installs later must do the same, or such a fault is the program's.
+ * SIGBUS, for which there is a handler of filch's from the first call on.  (In
+ * FreeBSD before 13 it may be SIGSEGV, which is the program's.)  It passes on
+ * what is not filch's to the handler there was, without that one's mask and
+ * flags but SA_RESETHAND; one that a program installs later must do the same,
+ * or such a fault is the program's.  From then on a shared filch is not to be
+ * unloaded (dlclose(3)).
  *
  * Returns  0; -EALREADY; -EBADF; -EACCES not open for reading; -ENODEV no
  *          regular file, or none that can be mapped; -EINVAL it is empty, or
  *          open for O_DIRECT; -EOVERFLOW, -ENOMEM it does not fit the address
- *          space.
+ *          space; -EAGAIN it would be locked (mlockall(2)) past the limit;
+ *          -EIO and the like, of fstat(2).
  * Memory   address space of the size of the file, and page tables: 8 bytes a
  *          page read.
- * Threads  any; no operation on file may be in flight.
+ * Threads  any; no operation on file may be in flight, and during the first
+ *          call of all no other thread changes what SIGBUS does.
  */
 FILCH_NODISCARD FILCH_API int filch_file_map(struct filch_file *file);
 

@@ -172,8 +172,10 @@ struct filch_op {
  * Systems: on Linux what is in the page cache is read on the worker, by
  * preadv2(2) with RWF_NOWAIT, or by pread(2) once a few hundred reads of file
  * in a row were cached: if its pages are dropped then, a few reads wait for the
- * disk in the poll, unless FILCH_OP_NO_INLINE is set.  Where many tasks read
- * at once, and for the rest: IORING_OP_READ, READ_FIXED; pread(2), read(2).
+ * disk in the poll, unless FILCH_OP_NO_INLINE is set.  On all systems, a copy
+ * from the mapping of a file that has one (filch_file_map()).  Where many tasks
+ * read at once, and for the rest: IORING_OP_READ, READ_FIXED; pread(2),
+ * read(2).
  */
 FILCH_API void filch_op_init_read(struct filch_op *op, struct filch_file *file,
     void *buffer, size_t size, uint64_t offset);

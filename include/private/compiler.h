@@ -18,6 +18,13 @@
 #define FILCH__NOINLINE __attribute__((noinline))
 #define FILCH__UNUSED   __attribute__((unused))
 
+/* What a mapping's page past the end of its file raises; else SIGSEGV. */
+#if defined(__FreeBSD__) && __FreeBSD__ < 13
+#define FILCH__PAST_END_IS_SIGBUS 0
+#else
+#define FILCH__PAST_END_IS_SIGBUS 1
+#endif
+
 #ifdef __cplusplus
 #define FILCH__THREAD_LOCAL thread_local
 #else

@@ -5,6 +5,7 @@
  * The rows of tokio-file carry its names; "aio_fsync_..." and
  * "aio_large_read_test" are those of FreeBSD's aio_test.
  */
+#include "../../include/private/compiler.h"
 #include "subject.h"
 
 #include <sys/mman.h>
@@ -102,11 +103,13 @@ read_mapped(struct contract *contract)
 		CHECK_OK(read_page(contract, page, i, 'z', (int64_t)page));
 	}
 	free(bytes);
+#if FILCH__PAST_END_IS_SIGBUS
 	/* so is, by pages, what it loses */
 	filch_op_init_truncate(&subject.job.op, &subject.file, page);
 	CHECK_EQ(run(contract), 0);
 	CHECK_OK(read_page(contract, page, 0, 'a', (int64_t)page));
 	CHECK_OK(read_page(contract, page, 1, 0, 0));
+#endif
 	filch_file_unmap(&subject.file);
 	CHECK_OK(read_page(contract, page, 0, 'a', (int64_t)page));
 	return (NULL);

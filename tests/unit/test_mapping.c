@@ -73,6 +73,20 @@ read_at(uint64_t offset, size_t size)
 	return (filch__mapping_read(&op, &result) ? result : -1);
 }
 
+struct closer {
+	struct filch_task task;
+	struct filch_op op;
+	int64_t result;
+};
+
+static enum filch_poll
+closer_poll(struct filch_task *task)
+{
+	struct closer *self = filch_container_of(task, struct closer, task);
+
+	return (filch_op_poll(&self->op, task, &self->result));
+}
+
 Test(mapping, gives_the_bytes_at_an_offset)
 {
 	cr_assert_eq(filch_file_map(&file), 0);
@@ -83,11 +97,23 @@ Test(mapping, gives_the_bytes_at_an_offset)
 	cr_assert_eq(read_at(page, 0), 0);
 }
 
+Test(
+    mapping, outlives_no_file_that_is_closed_by_an_operation, .signal = SIGABRT)
+{
+	struct filch_executor *executor = executor_new(1);
+	struct closer closer = { .result = 0 };
+
+	cr_assert_eq(filch_file_map(&file), 0);
+	filch_op_init_close(&closer.op, &file);
+	filch_task_init(&closer.task, closer_poll, NULL);
+	cr_assert_eq(filch_executor_block_on(executor, &closer.task), 0);
+}
+
 Test(mapping, fills_a_vector_in_order)
 {
 	struct filch_op op;
 	int64_t result = -1;
-	struct iovec iov[] = { { buffer + 10, 10 }, { buffer, 0 },
+	struct iovec iov[] = { { buffer + 10, 10 }, { NULL, 0 },
 		{ buffer, 10 } };
 
 	cr_assert_eq(filch_file_map(&file), 0);
@@ -212,19 +238,26 @@ take_told(int signal, siginfo_t *info, void *context)
 }
 
 static void
-handle(void (*plain)(int), void (*told)(int, siginfo_t *, void *))
+handle_with(
+    int flags, void (*plain)(int), void (*told)(int, siginfo_t *, void *))
 {
 	struct sigaction action;
 
 	memset(&action, 0, sizeof(action));
+	action.sa_flags = flags;
 	if (told != NULL) {
 		action.sa_sigaction = told;
-		action.sa_flags = SA_SIGINFO;
 	} else {
 		action.sa_handler = plain;
 	}
 	cr_assert_eq(sigaction(SIGBUS, &action, NULL), 0);
 	cr_assert_eq(filch_file_map(&file), 0);
+}
+
+static void
+handle(void (*plain)(int), void (*told)(int, siginfo_t *, void *))
+{
+	handle_with(told != NULL ? SA_SIGINFO : 0, plain, told);
 }
 
 /* A fault in a mapping of the test's own. */
@@ -281,6 +314,25 @@ Test(mapping, lets_a_fault_end_the_program, .signal = SIGBUS)
 Test(mapping, lets_a_fault_end_the_program_that_ignores_it, .signal = SIGBUS)
 {
 	handle(SIG_IGN, NULL);
+	fault();
+}
+
+/* As Go's runtime leaves it. */
+Test(mapping, looks_for_no_handler_behind_the_default, .signal = SIGBUS)
+{
+	handle_with(SA_SIGINFO, SIG_DFL, NULL);
+	raise(SIGBUS);
+}
+
+Test(mapping, looks_for_no_handler_of_a_signal_that_is_ignored)
+{
+	handle_with(SA_SIGINFO, SIG_IGN, NULL);
+	raise(SIGBUS);
+}
+
+Test(mapping, calls_a_handler_once_that_is_for_once, .signal = SIGBUS)
+{
+	handle_with((int)SA_RESETHAND, take_plain, NULL);
 	fault();
 }
 
