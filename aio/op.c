@@ -301,12 +301,14 @@ done:
 static bool
 op_read_inline(struct filch__shard *shard, struct filch_op *op)
 {
+	uint32_t turn;
+
 	if (!filch__inline_read_is_due(op)) {
 		return (false);
 	}
-	shard->reads++;
-	/* copies need no system call to share, nor do reads that lead there */
+	/* once trusted, a mapped file has no system calls to share */
 	if (op->priv.file->priv.mapping == NULL) {
+		shard->reads++;
 		if (shard->gathering) {
 			shard->waits++;
 			return (false);
@@ -314,7 +316,9 @@ op_read_inline(struct filch__shard *shard, struct filch_op *op)
 		/* in its first place, it could as well wait for the ring */
 		shard->waits += shard->budget == shard->budget_full;
 	}
-	if (filch__inline_read(op, shard->reads, &op->priv.result)) {
+	/* relaxed: its own counter, which nobody sets back, unlike reads */
+	turn = (uint32_t)filch__u64_load_relaxed(&shard->counters.inline_hits);
+	if (filch__inline_read(op, turn, &op->priv.result)) {
 		filch__counter_add(&shard->counters.inline_hits, 1);
 		return (true);
 	}

@@ -39,7 +39,7 @@ bool filch__inline_read_is_due(const struct filch_op *op);
  * file.  False if it would block, or the file or system has no such thing:
  * then the operation has still to be carried out as a whole.
  *
- * turn: counts the calls of this worker.
+ * turn: how many this worker has carried out before.
  */
 bool filch__inline_read(
     const struct filch_op *op, uint32_t turn, int64_t *ret_result);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../aio/op.h"
 #include "../../include/private/file_flags.h"
 #include "../../reactor/inline_read.h"
 
@@ -246,4 +247,27 @@ Test(inline_read, a_mapped_file_that_misses_rests_too)
 	cr_assert(file.priv.inline_hits == 0);
 	file.priv.inline_misses = 16;
 	cr_assert_not(filch__inline_read_is_due(&op));
+}
+
+/* The reads of a turn are counted anew wherever others are gathered. */
+Test(inline_read, probes_a_mapped_file_beside_reads_that_are_gathered)
+{
+	static char other[SIZE];
+	static struct filch__reactor reactor;
+	static struct filch__shard shard = { .reactor = &reactor };
+	static struct filch_task task;
+	int probes = 0;
+	int i;
+
+	map_other(other);
+	gain_trust();
+	shard.gathering = true;
+	for (i = 0; i < PROBE_MAPPED; i++) {
+		shard.reads = 0;
+		op.priv.state = FILCH__OP_IDLE;
+		cr_assert(filch__op_start(&shard, &op, &task));
+		cr_assert(op.priv.result == SIZE);
+		probes += buffer[0] == 'a';
+	}
+	cr_assert(probes == 1);
 }
