@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../../include/private/file_flags.h"
@@ -370,6 +371,23 @@ Test(mapping, is_for_regular_files_that_can_be_read_and_are_not_empty)
 	}
 	file.priv.flags |= FILCH__FILE_DIRECT;
 	cr_assert_eq(filch_file_map(&file), -EINVAL);
+}
+
+Test(mapping, says_when_there_is_no_room_for_it)
+{
+	struct rlimit before;
+	struct rlimit limit;
+	int result;
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, &before), 0);
+	limit = before;
+	limit.rlim_cur = 1; /* of what there is nothing is taken */
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	result = filch_file_map(&file);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &before), 0);
+	cr_assert_eq(result, -ENOMEM);
+	cr_assert_eq(filch_file_map(&file), 0);
+	cr_assert_eq(read_at(0, page), (int64_t)page);
 }
 
 Test(mapping, is_made_once)
